@@ -1,0 +1,80 @@
+"""bargein: did the caller mean to interrupt the voice agent, or only say "mm-hmm"?
+
+The public names resolve on first use, so ``import bargein`` costs next to nothing: no NumPy, no
+network library, no model. To add a name, put it in three places: the imports under
+``TYPE_CHECKING`` (for type checkers and editors), ``__all__`` (they need it spelled out), and
+``_HOMES`` (for the interpreter). ``tests/test_layering.py`` compares the three.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bargein._version import __version__
+
+if TYPE_CHECKING:
+    from bargein.errors import (
+        APIConnectionError,
+        APIError,
+        APIStatusError,
+        APITimeoutError,
+        AudioFileError,
+        BargeinError,
+        FrameError,
+        MissingExtraError,
+        OptionError,
+        ProtocolError,
+        StateError,
+        StreamEnded,
+        UsageError,
+    )
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AudioFileError",
+    "BargeinError",
+    "FrameError",
+    "MissingExtraError",
+    "OptionError",
+    "ProtocolError",
+    "StateError",
+    "StreamEnded",
+    "UsageError",
+    "__version__",
+]
+
+# Public name -> the module that defines it.
+_HOMES = {
+    "APIConnectionError": "bargein.errors",
+    "APIError": "bargein.errors",
+    "APIStatusError": "bargein.errors",
+    "APITimeoutError": "bargein.errors",
+    "AudioFileError": "bargein.errors",
+    "BargeinError": "bargein.errors",
+    "FrameError": "bargein.errors",
+    "MissingExtraError": "bargein.errors",
+    "OptionError": "bargein.errors",
+    "ProtocolError": "bargein.errors",
+    "StateError": "bargein.errors",
+    "StreamEnded": "bargein.errors",
+    "UsageError": "bargein.errors",
+}
+
+# Hidden from type checkers: a module with a __getattr__ would have every name, misspelt ones too.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Import the module that defines ``name`` and keep the result (PEP 562)."""
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module 'bargein' has no attribute {name!r}")
+        from importlib import import_module
+
+        value = globals()[name] = getattr(import_module(home), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
