@@ -1,0 +1,47 @@
+"""What holds for every test: nothing is left behind, and properties are tried the same way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+
+from tests.leaks import leaks, snapshot
+
+# Slow cores must not turn a good property into a failure, so neither time nor slowness counts.
+_COMMON = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+# The same examples each time: a red run means that the code changed, not the dice.
+hypothesis.settings.register_profile("steady", derandomize=True, max_examples=60, **_COMMON)
+# For a longer hunt by hand: HYPOTHESIS_PROFILE=explore
+hypothesis.settings.register_profile("explore", max_examples=2000, print_blob=True, **_COMMON)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind() -> Iterator[None]:
+    """Fail a test that leaves a thread or an open descriptor.
+
+    What a fixture of a wider scope holds was there before and doesn't count.
+    """
+    before = snapshot()
+    yield
+    found = leaks(before)
+    if found:
+        pytest.fail("the test left behind: " + "; ".join(found), pytrace=False)
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Leave out the tests whose peers aren't installed: ``.ci/run`` names those that are."""
+    installed = set(os.environ.get("BARGEIN_PEERS", "").split())
+    kept: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
+    for item in items:
+        needed = {name for mark in item.iter_markers("peer") for name in mark.args}
+        (kept if needed <= installed else left_out).append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = kept

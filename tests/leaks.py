@@ -1,0 +1,69 @@
+"""What a test may leave behind: nothing. The check behind ``conftest.py``'s automatic fixture.
+
+Threads of the process-wide pools (``bargein-pool`` begins their names) outlive any test by design
+and are let through; the sockets that they hold aren't.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from pathlib import Path
+
+import attrs
+
+__all__ = ["POOL_PREFIX", "Snapshot", "leaks", "snapshot"]
+
+POOL_PREFIX = "bargein-pool"
+
+# Where Linux lists the process's descriptors; elsewhere only threads are compared.
+_DESCRIPTORS = Path("/proc/self/fd")
+
+
+@attrs.frozen
+class Snapshot:
+    """The threads and descriptors that there were at one moment."""
+
+    threads: frozenset[threading.Thread]
+    descriptors: frozenset[tuple[int, str]]
+
+
+def snapshot() -> Snapshot:
+    return Snapshot(frozenset(threading.enumerate()), _descriptors())
+
+
+def leaks(before: Snapshot, *, patience: float = 2.0) -> list[str]:
+    """Say what there is now that wasn't there ``before``: one line each, none if all is well.
+
+    A thread that is on its way out gets ``patience`` seconds in all to get there.
+    """
+    found = []
+    deadline = patience
+    for thread in threading.enumerate():
+        if thread in before.threads or thread.name.startswith(POOL_PREFIX):
+            continue
+        thread.join(timeout=deadline)
+        if thread.is_alive():
+            deadline = 0.0
+            found.append(f"thread {thread.name!r} ({type(thread).__name__}) still runs")
+    left = _descriptors() - before.descriptors
+    if left:
+        # What hangs in a reference cycle isn't held by anyone. A socket found so still fails
+        # the test: its ResourceWarning is an error.
+        gc.collect()
+        left = _descriptors() - before.descriptors
+    found += [f"descriptor {number} ({target}) is still open" for number, target in sorted(left)]
+    return found
+
+
+def _descriptors() -> frozenset[tuple[int, str]]:
+    if not _DESCRIPTORS.is_dir():
+        return frozenset()
+    found = set()
+    for entry in os.listdir(_DESCRIPTORS):
+        try:
+            found.add((int(entry), os.readlink(_DESCRIPTORS / entry)))
+        except FileNotFoundError:
+            continue  # the descriptor that the listing itself used
+    return frozenset(found)
