@@ -29,7 +29,12 @@ def test_a_usage_error_is_also_a_builtin_one(error: type[Exception], builtin: ty
 
 @pytest.mark.parametrize(
     "error",
-    [errors.APIConnectionError, errors.APITimeoutError, errors.APIStatusError, errors.ProtocolError],
+    [
+        errors.APIConnectionError,
+        errors.APITimeoutError,
+        errors.APIStatusError,
+        errors.ProtocolError,
+    ],
 )
 def test_the_other_sides_faults_are_no_usage_errors(error: type[Exception]) -> None:
     assert issubclass(error, errors.APIError)

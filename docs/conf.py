@@ -1,0 +1,23 @@
+"""Sphinx settings. Build: ``sphinx-build -W --keep-going docs docs/_build/html``."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+project = "bargein"
+author = "The bargein authors"
+copyright = "The bargein authors"
+release = version = metadata.version("bargein")
+
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+myst_enable_extensions = ["deflist"]
+myst_heading_anchors = 3
+exclude_patterns = ["_build"]
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+
+html_theme = "furo"
+html_title = f"bargein {release}"
+html_copy_source = False
+html_show_sphinx = False
