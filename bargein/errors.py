@@ -91,7 +91,10 @@ class APITimeoutError(APIConnectionError):
 
 
 class APIStatusError(APIError):
-    """The server answered with an error status (HTTP, the handshake, or an ``error`` message)."""
+    """The server answered with an error status (HTTP, the handshake, or an ``error`` message).
+
+    ``retry_after`` is how long the server asked to be left alone, in seconds (0 to 60), or ``None``.
+    """
 
     def __init__(
         self,
@@ -100,9 +103,11 @@ class APIStatusError(APIError):
         status_code: int,
         body: str | None = None,
         retryable: bool = True,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message, body=body, retryable=retryable)
         self.status_code = status_code
+        self.retry_after = retry_after
 
 
 class ProtocolError(APIError):

@@ -1,0 +1,174 @@
+"""The caller's audio as windows are cut from it: positions, format, conversion, one ring.
+
+Positions are counted in input time: input samples since the last change of format, plus the
+exact (rational) time before it. The 16 kHz grid follows from them, so what a window holds
+depends on positions alone, not on how the audio was framed nor on when it was converted.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from bargein.audio import AudioFormat, Converter, decode
+
+from .options import InterruptionOptions
+from .ring import SampleRing
+from .window import WINDOW_RATE
+
+__all__ = ["MAX_SILENCE", "CallerBuffer", "Cut"]
+
+MAX_SILENCE = Fraction(1, 5)
+"""Seconds. A gap up to this long is bridged by silence; beyond it, speech can't be continuous."""
+
+_PIECE = 1.0
+"""Seconds converted at a time, so that a frame of an hour needs no hour's worth of floats."""
+
+
+@attrs.define(eq=False)
+class Cut:
+    """Where a window lies on the 16 kHz grid: ``[start, end)``, the newest samples in ``tail``.
+
+    ``tail`` holds the samples whose value may still change when more audio comes (a resampler's
+    look-ahead), as they were at the cut. ``saved`` holds all samples, once the ring needs the room.
+    """
+
+    start: int
+    end: int
+    tail: npt.NDArray[np.int16]
+    saved: npt.NDArray[np.int16] | None = None
+
+
+class CallerBuffer:
+    """Buffers audio while the agent speaks; knows positions always. Not thread-safe."""
+
+    def __init__(self, options: InterruptionOptions, fmt: AudioFormat, hold: float) -> None:
+        self._options = options
+        self._ring = SampleRing(int((options.max_audio_duration + hold) * WINDOW_RATE))
+        self._elapsed = Fraction(0)  # seconds before the last change of format
+        self._before: npt.NDArray[np.int16] = np.zeros(0, np.int16)  # the agent still silent
+        self._open = False
+        self._live: list[Cut] = []
+        self._set(fmt)
+
+    def _set(self, fmt: AudioFormat) -> None:
+        self.format = fmt
+        self.position = 0
+        self._base = int(self._elapsed * WINDOW_RATE)
+        self._max = max(1, self._options.samples(self._options.max_audio_duration, fmt.sample_rate))
+        self._prefix = self._options.samples(self._options.audio_prefix_duration, fmt.sample_rate)
+        self._piece = max(1, int(_PIECE * fmt.sample_rate)) * fmt.frame_width
+        self._restart(0)
+
+    def _restart(self, position: int) -> None:
+        """Empty the window; what comes next has zeros before it."""
+        self._front = position
+        self._before = np.zeros(0, np.int16)
+        self._converter: Converter | None = None
+
+    def grid(self, position: int) -> int:
+        """Return the 16 kHz index of an input position since the last change of format."""
+        return self._base + position * WINDOW_RATE // self.format.sample_rate
+
+    @property
+    def length(self) -> int:
+        """Input samples in the window."""
+        return min(self.position - self._front, self._max) if self._open else 0
+
+    def samples(self, seconds: float) -> int:
+        """Turn a duration into input samples."""
+        return self._options.samples(seconds, self.format.sample_rate)
+
+    # --- what comes in ----------------------------------------------------------------------
+
+    def set_format(self, fmt: AudioFormat) -> None:
+        """Go on in another format: a long gap of no length."""
+        self._elapsed += Fraction(self.position, self.format.sample_rate)
+        self._set(fmt)
+
+    def open(self) -> None:
+        """The agent starts: buffer from here on, and what the options keep from before."""
+        before = self._before[-self._prefix :] if self._options.prefix_before_agent else None
+        self._restart(self.position - (0 if before is None else len(before)))
+        self._open = True
+        if before is not None and len(before):
+            self._convert(before)
+
+    def shut(self) -> None:
+        """The agent ended: forget the audio."""
+        self._open = False
+        self._restart(self.position)
+
+    def push(self, data: bytes) -> None:
+        """Take whole samples in the buffer's format."""
+        if not self._open and not self._options.prefix_before_agent:
+            self.position += len(data) // self.format.frame_width
+            return
+        for at in range(0, len(data), self._piece):
+            self._take(decode(data[at : at + self._piece], self.format))
+
+    def push_silence(self, samples: int) -> None:
+        """Bridge a short gap."""
+        self._take(np.zeros(samples, np.int16))
+
+    def skip(self, samples: int) -> None:
+        """Move on without audio: a long gap, or audio that no window can need."""
+        self.position += samples
+        self._restart(self.position)
+
+    def trim(self, samples: int) -> None:
+        """Let the window hold at most the newest ``samples``."""
+        self._front = max(self._front, self.position - samples)
+
+    def _take(self, samples: npt.NDArray[np.int16]) -> None:
+        self.position += len(samples)
+        if self._open:
+            self._convert(samples)
+        elif self._options.prefix_before_agent and self._prefix:
+            self._before = np.concatenate((self._before, samples))[-self._prefix :]
+
+    def _convert(self, samples: npt.NDArray[np.int16]) -> None:
+        if self._converter is None:
+            self._save(self._ring.end)
+            self._converter = Converter(self.format.sample_rate, self.position - len(samples))
+            self._ring.seek(self._base + self._converter.stable)
+        stable = self._converter.push(samples)
+        self._save(self._ring.oldest + len(stable))
+        self._ring.write(stable)
+
+    def _save(self, limit: int) -> None:
+        """Copy the windows that begin before ``limit``: the ring needs their room."""
+        for cut in self._live:
+            if cut.start < limit:
+                cut.saved = self.read(cut)
+
+    # --- what goes out ----------------------------------------------------------------------
+
+    def cut(self) -> Cut:
+        """Mark the window that ends here: ``floor(length * 16000 / rate)`` samples."""
+        end = self.grid(self.position)
+        start = end - self.length * WINDOW_RATE // self.format.sample_rate
+        tail = self._converter.tail() if self._converter is not None else np.zeros(0, np.int16)
+        cut = Cut(start, end, tail)
+        self._live.append(cut)
+        return cut
+
+    def release(self, cut: Cut) -> None:
+        """Forget a window; it can't be read any more."""
+        self._live.remove(cut)
+
+    def read(self, cut: Cut) -> npt.NDArray[np.int16]:
+        """Copy a window's samples out: int16, 16 kHz, mono."""
+        if cut.saved is not None:
+            return cut.saved
+        samples = np.empty(cut.end - cut.start, np.int16)
+        stable = len(samples) - len(cut.tail)
+        if stable >= 0:
+            self._ring.read_into(samples[:stable], cut.start)
+            samples[stable:] = cut.tail
+        else:
+            samples[:] = cut.tail[-stable:]
+        return samples

@@ -1,0 +1,234 @@
+"""Which judge gets which window, and when: places in flight, the newest first, the fallback."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from bargein.errors import OptionError
+
+from .actions import Action, CancelWindow, Counts, SendWindow
+from .buffer import CallerBuffer
+from .inputs import Judge, Settings
+from .overlap import Overlap
+from .slots import PendingWindow, Slots
+from .verdicts import Reason
+from .window import Window
+
+__all__ = ["DEFAULT_MAX_IN_FLIGHT", "Dispatcher", "JudgeSettings"]
+
+DEFAULT_MAX_IN_FLIGHT = 2
+"""Windows. One being judged and one on its way keep a request/response judge busy."""
+
+_DEFAULT_MIN_FRAMES = 2
+"""25 ms frames; what a stand-in judges by, whatever the primary's settings are."""
+
+
+@attrs.frozen(kw_only=True)
+class JudgeSettings:
+    """What the machine must know of a judge.
+
+    ``default_threshold`` decides where the user gave no threshold and the judge makes no decision
+    of its own. ``threshold`` and ``min_frames`` are a fallback's own; the primary's come from
+    the options.
+    """
+
+    max_in_flight: int = DEFAULT_MAX_IN_FLIGHT
+    default_threshold: float | None = None
+    threshold: float | None = None
+    min_frames: int = _DEFAULT_MIN_FRAMES
+
+    def limited(self, max_in_flight: int) -> JudgeSettings:
+        """Return the same with another number of windows in flight."""
+        return attrs.evolve(self, max_in_flight=max_in_flight)
+
+
+class Dispatcher:
+    """Keeps each judge's places, the one window that waits, and counts what becomes of windows.
+
+    Not thread-safe; the machine owns it. ``out`` gets the actions, ``build`` makes a window's
+    bytes when it is sent.
+    """
+
+    def __init__(
+        self,
+        *,
+        buffer: CallerBuffer,
+        judges: Mapping[Judge, JudgeSettings],
+        policy: Reason | None,
+        ready: bool,
+        settings: Settings,
+        build: Callable[[PendingWindow], Window],
+        out: list[Action],
+    ) -> None:
+        self.ready = ready
+        self.settings = settings
+        self._buffer = buffer
+        self._judges = judges
+        self._policy = policy
+        self._build = build
+        self._out = out
+        self._slots = {judge: Slots(known.max_in_flight) for judge, known in judges.items()}
+        self._waiting: PendingWindow | None = None
+        self._counter: Counter[str] = Counter()
+
+    # --- what is known ----------------------------------------------------------------------
+
+    def in_flight(self, judge: Judge) -> int:
+        """Return how many places a judge has taken."""
+        return len(self._slots[judge]) if judge in self._slots else 0
+
+    def on_wire(self, overlap: Overlap) -> bool:
+        """Return whether a window of this overlap was handed over and isn't answered yet."""
+        return any(w.overlap == overlap.id and w.sent is not None for w in self.windows())
+
+    def windows(self) -> list[PendingWindow]:
+        """Return all windows that hold a place, each judge's oldest first."""
+        return [window for slots in self._slots.values() for window in slots]
+
+    def default_threshold(self, judge: Judge) -> float | None:
+        """Return what a judge decides by where no threshold was given."""
+        return self._judges[judge].default_threshold
+
+    def target(self, overlap: Overlap) -> Judge | Reason | None:
+        """Return who judges this overlap's next window: a judge, a policy, or nobody now."""
+        if overlap.prefer_fallback and self.ready and not self._slots[Judge.PRIMARY]:
+            overlap.prefer_fallback = False  # it is well again, and owes us nothing
+        if self.ready and not overlap.prefer_fallback:
+            return Judge.PRIMARY
+        if Judge.FALLBACK in self._judges:
+            return Judge.FALLBACK
+        return self._policy or (Judge.PRIMARY if self.ready else None)
+
+    def room(self, overlap: Overlap) -> int:
+        """Return how many of the windows that one input cuts are worth cutting."""
+        target = self.target(overlap)
+        return max(1, self._slots[target].free) if isinstance(target, Judge) else 1
+
+    def count(self, what: str, n: int = 1) -> None:
+        """Count what became of a window, by :class:`~bargein.core.Counts`' names."""
+        self._counter[what] += n
+
+    def take_counts(self) -> Counts:
+        """Return the counts since the last call."""
+        counts, self._counter = Counts(**self._counter), Counter()
+        return counts
+
+    # --- windows that come ------------------------------------------------------------------
+
+    def route(self, window: PendingWindow, overlap: Overlap) -> Reason | None:
+        """Send a window, or let it wait; return the policy that must judge it instead."""
+        self._drop_waiting(superseded=True)
+        target = self.target(overlap)
+        if isinstance(target, Reason):
+            self._buffer.release(window.cut)
+            return target
+        if target is None:
+            overlap.held_up = True
+        if target is None or not self._make_room(self._slots[target]):
+            self._waiting = window
+            return None
+        known = self._judges[target]
+        window.judge = target
+        if target is Judge.PRIMARY:
+            window.threshold, window.min_frames = self.settings.threshold, self.settings.min_frames
+            overlap.first_sent = overlap.first_sent or window.id
+        else:
+            window.threshold, window.min_frames = known.threshold, known.min_frames
+        self._slots[target].put(window)
+        self._out.append(SendWindow(self._build(window), target))
+        return None
+
+    def _make_room(self, slots: Slots) -> bool:
+        """Supersede what isn't handed over yet where every place is taken."""
+        if slots.free:
+            return True
+        unsent = slots.oldest_unsent()
+        if unsent is None:
+            return False
+        self.count("superseded")
+        self._cancel(unsent, None)
+        return True
+
+    def promote(self, overlap: Overlap) -> tuple[Reason, PendingWindow] | None:
+        """Route the window that waits, as a place may be free; return what `route` leaves to do."""
+        window, self._waiting = self._waiting, None
+        if window is None:
+            return None
+        policy = self.route(window, overlap)
+        return None if policy is None else (policy, window)
+
+    def sent(self, window_id: int, *, at: float, deadline: float) -> PendingWindow | None:
+        """Note that a window was handed over; ``None`` if it holds no place or was before."""
+        for slots in self._slots.values():
+            window = slots.get(window_id)
+            if window is not None and window.sent is None:
+                window.sent, window.deadline = at, deadline
+                return window
+        return None
+
+    def deadline(self) -> float | None:
+        """Return the earliest deadline, monotonic seconds."""
+        deadlines = (slots.deadline() for slots in self._slots.values())
+        return min((d for d in deadlines if d is not None), default=None)
+
+    # --- windows that go --------------------------------------------------------------------
+
+    def take(self, window_id: int) -> PendingWindow | None:
+        """Give an answered window's place back; its audio is the caller's to release."""
+        for slots in self._slots.values():
+            window = slots.pop(window_id)
+            if window is not None:
+                return window
+        return None
+
+    def give_up(self, window: PendingWindow, reason: Reason) -> None:
+        """Give a window's place back unanswered."""
+        self._cancel(window, reason)
+
+    def drop_unsent(self) -> None:
+        """Forget the windows that weren't handed over: their overlap is decided or ended."""
+        self._drop_waiting(superseded=False)
+        for window in self.windows():
+            if window.sent is None:
+                self._cancel(window, None)
+
+    def withdraw(self, judge: Judge) -> None:
+        """Take back what ``judge`` wasn't handed yet; the newest waits for a judge again."""
+        unsent = [window for window in self._slots[judge] if window.sent is None]
+        for window in unsent:
+            self._slots[judge].pop(window.id)
+            self._out.append(CancelWindow(window.id, judge))
+        for window in unsent[:-1]:
+            self.count("superseded")
+            self._buffer.release(window.cut)
+        if unsent and self._waiting is None:
+            self._waiting = unsent[-1]
+        elif unsent:
+            self.count("superseded")
+            self._buffer.release(unsent[-1].cut)
+
+    def _cancel(self, window: PendingWindow, reason: Reason | None) -> None:
+        self._slots[window.judge].pop(window.id)
+        self._buffer.release(window.cut)
+        self._out.append(CancelWindow(window.id, window.judge, reason))
+
+    def _drop_waiting(self, *, superseded: bool) -> None:
+        window, self._waiting = self._waiting, None
+        if window is not None:
+            self._buffer.release(window.cut)
+            if superseded:
+                self.count("superseded")
+
+
+def check_fallback(fallback: object) -> None:
+    """Raise OptionError unless ``fallback`` is a judge's settings, a policy, or None."""
+    if fallback is None or isinstance(fallback, JudgeSettings):
+        return
+    if fallback not in (Reason.FAIL_OPEN, Reason.FAIL_CLOSED):
+        raise OptionError(
+            f"fallback came as {fallback!r}; expected a judge's settings, fail_open, fail_closed, "
+            "or None"
+        )

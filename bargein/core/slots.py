@@ -1,0 +1,68 @@
+"""The windows that a judge holds: at most so many unanswered, none queued behind another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+
+from .buffer import Cut
+from .inputs import Judge
+
+__all__ = ["PendingWindow", "Slots"]
+
+
+@attrs.define(eq=False)
+class PendingWindow:
+    """A window from its cut until it is answered, given up or superseded."""
+
+    id: int
+    overlap: int
+    cut: Cut
+    judge: Judge = Judge.PRIMARY
+    threshold: float | None = None
+    min_frames: int = 2
+    sent: float | None = None
+    """When it was handed over (the input's own stamp), monotonic seconds."""
+    deadline: float | None = None
+
+
+class Slots:
+    """One judge's places in flight. A window holds its place until it is answered or given up."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._windows: dict[int, PendingWindow] = {}
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def __iter__(self) -> Iterator[PendingWindow]:
+        return iter(list(self._windows.values()))
+
+    @property
+    def free(self) -> int:
+        """Windows that could be sent now."""
+        return max(0, self.limit - len(self._windows))
+
+    def get(self, window_id: int) -> PendingWindow | None:
+        """Find a window by its id."""
+        return self._windows.get(window_id)
+
+    def put(self, window: PendingWindow) -> None:
+        """Take a place."""
+        self._windows[window.id] = window
+
+    def pop(self, window_id: int) -> PendingWindow | None:
+        """Give a place back."""
+        return self._windows.pop(window_id, None)
+
+    def oldest_unsent(self) -> PendingWindow | None:
+        """Find the window that a newer one may supersede."""
+        return next((w for w in self._windows.values() if w.sent is None), None)
+
+    def deadline(self) -> float | None:
+        """Return the earliest deadline, monotonic seconds."""
+        return min(
+            (w.deadline for w in self._windows.values() if w.deadline is not None), default=None
+        )
