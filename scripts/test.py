@@ -46,7 +46,7 @@ def make_environment() -> None:
                 "this Python can't make a virtual environment; on Debian and Ubuntu:\n"
                 "    apt-get install python3-venv"
             )
-    run(BIN / "python", "-m", "pip", "install", "-q", "build")
+    run(BIN / "python", "-m", "pip", "install", "-qq", "build")
 
 
 def install_wheel() -> None:
@@ -64,7 +64,7 @@ def install_wheel() -> None:
         print(log.read_text(encoding="utf-8"), file=sys.stderr)
         sys.exit(built.returncode)
     (wheel,) = DIST.glob("*.whl")
-    pip = (BIN / "python", "-m", "pip", "install", "-q")
+    pip = (BIN / "python", "-m", "pip", "install", "-qq")
     run(*pip, f"{wheel}[test]")
     # The version stays while the code changes, so pip has to be told.
     run(*pip, "--force-reinstall", "--no-deps", wheel)
