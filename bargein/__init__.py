@@ -13,6 +13,20 @@ from typing import TYPE_CHECKING
 from bargein._version import __version__
 
 if TYPE_CHECKING:
+    from bargein.audio import AudioFormat
+    from bargein.core import (
+        AgentSpeechEnded,
+        AgentSpeechStarted,
+        InterruptionCacheEntry,
+        InterruptionDetectionError,
+        InterruptionMetrics,
+        InterruptionOptions,
+        OverlappingSpeechEvent,
+        OverlapSpeechEnded,
+        OverlapSpeechStarted,
+        Prediction,
+        Window,
+    )
     from bargein.errors import (
         APIConnectionError,
         APIError,
@@ -35,35 +49,59 @@ __all__ = [
     "APIError",
     "APIStatusError",
     "APITimeoutError",
+    "AgentSpeechEnded",
+    "AgentSpeechStarted",
     "AudioFileError",
+    "AudioFormat",
     "BargeinError",
     "FrameError",
+    "InterruptionCacheEntry",
+    "InterruptionDetectionError",
+    "InterruptionMetrics",
+    "InterruptionOptions",
     "MissingExtraError",
     "ModelError",
     "OptionError",
+    "OverlapSpeechEnded",
+    "OverlapSpeechStarted",
+    "OverlappingSpeechEvent",
+    "Prediction",
     "ProtocolError",
     "StateError",
     "StreamEnded",
     "UsageError",
+    "Window",
     "__version__",
 ]
 
-# Public name -> the module that defines it.
+# Public name -> the module that has it.
 _HOMES = {
     "APIConnectionError": "bargein.errors",
     "APIError": "bargein.errors",
     "APIStatusError": "bargein.errors",
     "APITimeoutError": "bargein.errors",
+    "AgentSpeechEnded": "bargein.core",
+    "AgentSpeechStarted": "bargein.core",
     "AudioFileError": "bargein.errors",
+    "AudioFormat": "bargein.audio",
     "BargeinError": "bargein.errors",
     "FrameError": "bargein.errors",
+    "InterruptionCacheEntry": "bargein.core",
+    "InterruptionDetectionError": "bargein.core",
+    "InterruptionMetrics": "bargein.core",
+    "InterruptionOptions": "bargein.core",
     "MissingExtraError": "bargein.errors",
     "ModelError": "bargein.errors",
     "OptionError": "bargein.errors",
+    "OverlapSpeechEnded": "bargein.core",
+    "OverlapSpeechStarted": "bargein.core",
+    "OverlappingSpeechEvent": "bargein.core",
+    "Prediction": "bargein.core",
     "ProtocolError": "bargein.errors",
     "StateError": "bargein.errors",
     "StreamEnded": "bargein.errors",
     "UsageError": "bargein.errors",
+    "Window": "bargein.core",
 }
 
 # Hidden from type checkers: a module with a __getattr__ would have every name, misspelt ones too.

@@ -15,9 +15,11 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 import pytest
 
 import bargein
+from bargein.core import InterruptionOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -83,6 +85,23 @@ def test_docstrings(module: str) -> None:
     result = doctest.testmod(importlib.import_module(module), optionflags=FLAGS)
 
     assert result.failed == 0
+
+
+def test_the_table_of_options_is_true() -> None:
+    text = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
+    section = text.partition("## Detection")[2].partition("\n## ")[0]
+    told = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section, re.MULTILINE))
+    shown = {"True": "on", "False": "off"}
+    true = {
+        field.name: shown.get(str(field.default), str(field.default))
+        for field in attrs.fields(InterruptionOptions)
+    }
+
+    # None is explained in words: whose default it is then.
+    assert (true.pop("threshold"), true.pop("max_in_flight")) == ("None", "None")
+    assert told.pop("threshold") == "the backend's own"
+    assert told.pop("max_in_flight") == "WebSocket 8, HTTP and local 2"
+    assert told == true
 
 
 PAGE = """

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import bargein
+import bargein.errors
 from tests.fresh import run_fresh
 
 PACKAGE = Path(bargein.__file__).parent
@@ -217,6 +218,10 @@ def test_each_public_name_resolves_to_the_object_of_its_home(name: str) -> None:
 
     assert getattr(value, "__module__", bargein._HOMES[name]).startswith("bargein.")
     assert getattr(bargein, name) is value
+
+
+def test_every_error_is_public() -> None:
+    assert set(bargein.errors.__all__) <= set(bargein.__all__)
 
 
 def test_dir_lists_public_names_before_they_are_used() -> None:
