@@ -21,6 +21,7 @@ from .verdicts import Reason
 from .window import Prediction
 
 __all__ = [
+    "AgentAudio",
     "AgentSpeechEnded",
     "AgentSpeechStarted",
     "Audio",
@@ -38,6 +39,7 @@ __all__ = [
     "SetFormat",
     "Settings",
     "Skip",
+    "VoiceActivity",
     "WindowFailed",
     "WindowSent",
 ]
@@ -108,6 +110,29 @@ class SetFormat:
     """From here on audio comes in ``format``; counts as a long gap."""
 
     format: AudioFormat = attrs.field(validator=attrs.validators.instance_of(AudioFormat))
+
+
+@attrs.frozen
+class VoiceActivity:
+    """A voice activity detector's ``probability``, 0..1, for the audio since the one before it.
+
+    For the overlap tracker; the interruption machine knows none.
+    """
+
+    probability: float
+
+
+@attrs.frozen
+class AgentAudio:
+    """The agent's audio as it is played: whole samples in ``format``. For the echo gate."""
+
+    data: bytes = attrs.field(repr=lambda data: f"<{len(data)} bytes>")
+    format: AudioFormat = AudioFormat()
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return len(self.data) / (self.format.frame_width * self.format.sample_rate)
 
 
 # --- sentinels ------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ _arrays_equal = attrs.cmp_using(eq=np.array_equal)
 
 
 def _read_only(array: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
-    view = array.view()
+    view = array[:]
     view.flags.writeable = False
     return view
 

@@ -1,0 +1,1 @@
+"""What threads need: pools, wake-ups, bounded queues, listeners. The only place with locks."""

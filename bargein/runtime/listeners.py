@@ -1,0 +1,81 @@
+"""Listeners: functions that are called with events, on the thread that makes them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from bargein.errors import OptionError
+
+__all__ = ["EVENT_TYPES", "Listeners"]
+
+logger = logging.getLogger("bargein")
+
+EVENT_TYPES = ("overlapping_speech", "error", "metrics_collected")
+"""What can be listened for."""
+
+SLOW = 0.1
+"""Seconds. A listener that takes longer holds up its stream's verdicts and is worth a word."""
+
+_Entry = tuple[Callable[[Any], object], bool]
+
+
+class Listeners:
+    """Who listens for what. Thread-safe; listeners are called outside any lock."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._listeners: dict[str, tuple[_Entry, ...]] = dict.fromkeys(EVENT_TYPES, ())
+
+    def on(self, kind: str, listener: Callable[[Any], object], *, once: bool = False) -> None:
+        """Add a listener; ``once``: for the next event alone."""
+        self._check(kind)
+        if not callable(listener):
+            raise OptionError(f"a listener came as {listener!r}; expected a function of an event")
+        with self._lock:
+            self._listeners[kind] += ((listener, once),)
+
+    def off(self, kind: str, listener: Callable[[Any], object]) -> None:
+        """Remove a listener; one that isn't there is no error."""
+        self._check(kind)
+        with self._lock:
+            self._listeners[kind] = tuple(
+                entry for entry in self._listeners[kind] if entry[0] != listener
+            )
+
+    def emit(self, kind: str, event: object, who: str) -> bool:
+        """Call the listeners; return whether there were any. What they raise is logged."""
+        entries = self._listeners[kind]
+        for entry in entries:
+            listener, once = entry
+            if once and not self._claim(kind, entry):
+                continue
+            started = time.monotonic()
+            try:
+                listener(event)
+            except Exception:
+                logger.exception("%s: a listener for %r raised", who, kind)
+            took = time.monotonic() - started
+            if took > SLOW:
+                logger.warning("%s: a listener for %r took %.0f ms", who, kind, took * 1e3)
+        return bool(entries)
+
+    def _claim(self, kind: str, entry: _Entry) -> bool:
+        """Remove a one-time listener; False if another thread was first."""
+        with self._lock:
+            if entry not in self._listeners[kind]:
+                return False
+            rest = list(self._listeners[kind])
+            rest.remove(entry)
+            self._listeners[kind] = tuple(rest)
+            return True
+
+    @staticmethod
+    def _check(kind: str) -> None:
+        if kind not in EVENT_TYPES:
+            raise OptionError(
+                f"there is no event {kind!r}; expected one of {', '.join(EVENT_TYPES)}"
+            )

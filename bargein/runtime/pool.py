@@ -1,0 +1,183 @@
+"""Bounded pools of threads for calls that block: connects, HTTP requests, inference.
+
+Work comes in lanes. A lane runs at most so many jobs at a time (one, for a session that isn't
+thread-safe), and lanes take turns, so that a busy stream can't starve the others. A job that no
+thread has taken can be withdrawn: windows are superseded, not queued.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+
+__all__ = ["Job", "Lane", "Pool", "connect_pool", "http_pool", "inference_pool"]
+
+CONNECT_THREADS = 8
+"""A handshake or name lookup that hangs costs one; eight keep a reconnecting fleet moving."""
+
+MAX_INFERENCE_THREADS = 4
+"""Threads. NumPy holds the interpreter's lock for much of a small model's work: more don't help."""
+
+IDLE_SECONDS = 10.0
+"""Seconds that a thread without work stays: longer than a pause in a call."""
+
+
+class Job:
+    """A call to make. ``call`` runs on a pool's thread and must catch what it raises."""
+
+    __slots__ = ("_call", "_lane", "taken")
+
+    def __init__(self, lane: Lane, call: Callable[[], None]) -> None:
+        self._lane = lane
+        self._call = call
+        self.taken = False
+
+    def withdraw(self) -> bool:
+        """Take the job back; return whether that was in time (no thread had taken it)."""
+        return self._lane.withdraw(self)
+
+    def run(self) -> None:
+        """Make the call."""
+        self._call()
+
+
+class Lane:
+    """A stream's jobs at one pool, at most ``width`` of them running at a time."""
+
+    def __init__(self, pool: Pool, width: int = 1) -> None:
+        self._pool = pool
+        self.width = width
+        self.running = 0
+        self.jobs: deque[Job] = deque()
+        self.queued = 0
+
+    def submit(self, call: Callable[[], None]) -> Job:
+        """Have a thread of the pool make a call; never blocks. Thread-safe."""
+        job = Job(self, call)
+        self._pool.submit(self, job)
+        return job
+
+    def withdraw(self, job: Job) -> bool:
+        """See :meth:`Job.withdraw`."""
+        return self._pool.withdraw(self, job)
+
+
+class Pool:
+    """At most ``size`` daemon threads, started when needed, gone after a while without work.
+
+    All methods are thread-safe. ``name`` begins the threads' names.
+    """
+
+    def __init__(self, name: str, size: int, *, idle: float = IDLE_SECONDS) -> None:
+        self.name = name
+        self.size = size
+        self._idle = idle
+        self._numbers = itertools.count(1)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all threads and jobs: what a child must do after a fork."""
+        self._work = threading.Condition()
+        self._ready: deque[Lane] = deque()
+        self._threads: set[threading.Thread] = set()
+        self._waiting = 0
+        self._stopped = False
+
+    def resize(self, size: int) -> None:
+        """Allow another number of threads from here on."""
+        with self._work:
+            self.size = size
+
+    def submit(self, lane: Lane, job: Job) -> None:
+        """Queue a job on its lane."""
+        with self._work:
+            self._stopped = False
+            lane.jobs.append(job)
+            self._offer(lane)
+
+    def withdraw(self, lane: Lane, job: Job) -> bool:
+        """Take a job back if no thread has it."""
+        with self._work:
+            if job.taken:
+                return False
+            try:
+                lane.jobs.remove(job)
+            except ValueError:
+                return False  # withdrawn before
+            return True
+
+    def stop(self, timeout: float = 1.0) -> None:
+        """Let the threads end once they are idle, and wait for them, at most ``timeout`` s each."""
+        with self._work:
+            self._stopped = True
+            threads = list(self._threads)
+            self._work.notify_all()
+        for thread in threads:
+            thread.join(timeout)
+
+    def _offer(self, lane: Lane) -> None:
+        """Put a lane in line for each job that could run now; the lock is held."""
+        while lane.running + lane.queued < lane.width and lane.queued < len(lane.jobs):
+            lane.queued += 1
+            self._ready.append(lane)
+            if self._waiting >= len(self._ready):  # one for each, though some haven't woken yet
+                self._work.notify()
+            elif len(self._threads) < self.size:
+                name = f"{self.name}-{next(self._numbers)}"
+                thread = threading.Thread(target=self._run, name=name, daemon=True)
+                self._threads.add(thread)
+                thread.start()
+
+    def _run(self) -> None:
+        me = threading.current_thread()
+        while True:
+            with self._work:
+                taken = self._take()
+                if taken is None:
+                    self._threads.discard(me)
+                    return
+            lane, job = taken
+            try:
+                job.run()
+            finally:
+                del job, taken  # a waiting thread must keep no window alive
+                with self._work:
+                    lane.running -= 1
+                    self._offer(lane)
+                del lane
+
+    def _take(self) -> tuple[Lane, Job] | None:
+        """Wait for a job; None when this thread is to end. The lock is held."""
+        while True:
+            while self._ready:
+                lane = self._ready.popleft()
+                lane.queued -= 1
+                if lane.jobs:
+                    job = lane.jobs.popleft()
+                    job.taken = True
+                    lane.running += 1
+                    return lane, job
+            if self._stopped:
+                return None
+            self._waiting += 1
+            notified = self._work.wait(self._idle)
+            self._waiting -= 1
+            if not notified and not self._ready:
+                return None
+
+
+connect_pool = Pool("bargein-pool-connect", CONNECT_THREADS)
+http_pool = Pool("bargein-pool-http", 64)
+inference_pool = Pool("bargein-pool-inference", min(os.cpu_count() or 1, MAX_INFERENCE_THREADS))
+
+
+def _after_fork() -> None:
+    for pool in (connect_pool, http_pool, inference_pool):
+        pool.reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,82 @@
+"""Bounded queues of events: what nobody reads costs little, and what is lost is counted."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from typing import Generic, TypeVar
+
+from bargein.core import OverlappingSpeechEvent
+from bargein.errors import StreamEnded
+
+__all__ = ["EventQueue"]
+
+logger = logging.getLogger("bargein")
+
+E = TypeVar("E")
+
+
+class EventQueue(Generic[E]):
+    """Events for readers in any thread. ``limit`` are kept, arrays on the newest ``arrays``.
+
+    Past the limit the oldest go; those that nobody else got are counted in :attr:`dropped`, which
+    is logged once.
+    """
+
+    def __init__(self, name: str, *, limit: int, arrays: int) -> None:
+        self._name = name
+        self._limit = limit
+        self._arrays = arrays
+        self._events: deque[tuple[E, bool]] = deque()
+        self._changed = threading.Condition()
+        self._ended = False
+        self._error: BaseException | None = None
+        self.dropped = 0
+
+    def put(self, event: E, *, delivered: bool = False) -> None:
+        """Add an event; ``delivered`` if a listener or another queue got it as well."""
+        warn = False
+        with self._changed:
+            if self._ended:
+                return
+            self._events.append((event, delivered))
+            if len(self._events) > self._limit:
+                _, known = self._events.popleft()
+                warn = not known and not self.dropped
+                self.dropped += not known
+            if len(self._events) > self._arrays:
+                at = len(self._events) - self._arrays - 1
+                old, known = self._events[at]
+                if isinstance(old, OverlappingSpeechEvent) and old.speech_input is not None:
+                    self._events[at] = (old.without_arrays(), known)  # type: ignore[assignment]
+            self._changed.notify()
+        if warn:
+            logger.warning(
+                "%s: nobody reads its events; the oldest of %d go unread", self._name, self._limit
+            )
+
+    def end(self, error: BaseException | None = None) -> None:
+        """No event comes after this; readers get what is queued, then ``error`` or StreamEnded."""
+        with self._changed:
+            if not self._ended:
+                self._ended, self._error = True, error
+            self._changed.notify_all()
+
+    def get(self, timeout: float | None = None) -> E:
+        """Return the next event, waiting at most ``timeout`` seconds (``None``: for ever).
+
+        Raises ``TimeoutError``; at the end the error that ended it, else
+        :class:`~bargein.errors.StreamEnded`.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._events or self._ended, timeout):
+                raise TimeoutError(f"{self._name}: no event within {timeout} s")
+            if self._events:
+                return self._events.popleft()[0]
+            if self._error is not None:
+                raise self._error
+            raise StreamEnded(f"{self._name} has ended; it gives no more events")
+
+    def __len__(self) -> int:
+        return len(self._events)
