@@ -50,7 +50,7 @@ _OGG_PAGE = 65_307
 
 @attrs.define(eq=False)
 class Recording:
-    """An audio file, open for reading; a context manager that closes it. Not thread-safe."""
+    """An audio file that can be read; a context manager that closes it. Not thread-safe."""
 
     path: str
     """As it was given."""
@@ -59,7 +59,8 @@ class Recording:
     num_channels: int
     frames: int
     """Samples of each channel, as the header tells."""
-    _file: Any = attrs.field(repr=False)
+    closed: bool = attrs.field(default=False, init=False)
+    _readers: list[Any] = attrs.field(factory=list, init=False, repr=False)
 
     @property
     def duration(self) -> float:
@@ -71,17 +72,20 @@ class Recording:
 
         Each holds `seconds` of audio, the last one what is left. u-law, A-law and packed formats
         come decoded; 24 bits lose their lowest 8; floats are scaled by 32768, rounded half up
-        and clipped.
+        and clipped. Any number of readers may be under way at once.
 
-        Raises `AudioFileError` where the file turns out to be damaged or shorter than it says.
+        Raises `AudioFileError` where the file turns out to be damaged or shorter than it says,
+        and `StateError` after `close`.
         """
         if not seconds > 0:
             raise OptionError(f"seconds must be more than 0, got {seconds}")
         return self._blocks(max(1, round(seconds * self.sample_rate)))
 
     def close(self) -> None:
-        """Close the file; more than once does no harm."""
-        self._file.close()
+        """Close the file, whoever is reading it; more than once does no harm."""
+        self.closed = True
+        for file in self._readers:
+            file.close()
 
     def __enter__(self) -> Recording:
         return self
@@ -95,18 +99,22 @@ class Recording:
         self.close()
 
     def _blocks(self, size: int) -> Iterator[npt.NDArray[np.int16]]:
-        floating = self._file.subtype in _FLOATING
+        # Each reader opens the file anew: libsndfile misses the place when it seeks in Vorbis.
+        with _open(self.path) as file:
+            self._readers.append(file)
+            try:
+                yield from self._read(file, size)
+            finally:
+                self._readers.remove(file)
+
+    def _read(self, file: Any, size: int) -> Iterator[npt.NDArray[np.int16]]:
+        floating = file.subtype in _FLOATING
         position = 0
         while position < self.frames:
-            if self._file.closed:
-                raise StateError(f"{self.path}: closed while its blocks were being read")
+            if self.closed:
+                raise StateError(f"{self.path}: the recording is closed: open it again to read it")
             try:
-                # One reader may have left off anywhere, and another begun.
-                if self._file.tell() != position:
-                    self._file.seek(position)
-                block = self._file.read(
-                    size, dtype="float64" if floating else "int16", always_2d=True
-                )
+                block = file.read(size, dtype="float64" if floating else "int16", always_2d=True)
             except RuntimeError as exc:
                 raise self._short(position) from exc
             if not len(block):
@@ -131,25 +139,9 @@ def open_recording(path: _Path) -> Recording:
         MissingExtraError: where soundfile isn't installed.
     """
     name = os.fspath(path)
-    try:
-        import soundfile
-    except (ImportError, OSError) as exc:  # OSError: the package is there, its C library isn't
-        raise MissingExtraError("reading WAV, FLAC and Ogg", "files") from exc
-    _check_file(name)
-    if name.lower().endswith(".raw"):
-        raise AudioFileError(f"{name}: raw samples have no header: convert them to WAV or FLAC")
-    try:
-        file = soundfile.SoundFile(name)
-    except RuntimeError as exc:
-        raise AudioFileError(
-            f"{name}: not an audio file, or damaged at its start (expected WAV, FLAC or Ogg)"
-        ) from exc
-    try:
+    with _open(name) as file:
         _check_audio(name, file)
-    except BaseException:
-        file.close()
-        raise
-    return Recording(name, file.samplerate, file.channels, file.frames, file)
+        return Recording(name, file.samplerate, file.channels, file.frames)
 
 
 def write_wav(path: _Path, samples: npt.NDArray[np.int16], sample_rate: int) -> None:
@@ -169,9 +161,27 @@ def write_wav(path: _Path, samples: npt.NDArray[np.int16], sample_rate: int) -> 
         file.writeframes(samples.astype("<i2").tobytes())
 
 
+def _open(name: str) -> Any:
+    """Open `name` as a ``soundfile.SoundFile``, or raise what `open_recording` raises."""
+    try:
+        import soundfile
+    except (ImportError, OSError) as exc:  # OSError: the package is there, its C library isn't
+        raise MissingExtraError("reading WAV, FLAC and Ogg", "files") from exc
+    _check_file(name)
+    if name.lower().endswith(".raw"):
+        raise AudioFileError(f"{name}: raw samples have no header: convert them to WAV or FLAC")
+    try:
+        return soundfile.SoundFile(name)
+    except RuntimeError as exc:
+        raise AudioFileError(
+            f"{name}: not an audio file, or damaged at its start (expected WAV, FLAC or Ogg)"
+        ) from exc
+
+
 def _to_int16(block: npt.NDArray[np.float64]) -> npt.NDArray[np.int16]:
-    scaled = np.floor(np.nan_to_num(block) * 32768 + 0.5)
-    return np.clip(scaled, -32768, 32767).astype(np.int16)
+    # Clipped before it is scaled, so that the largest doubles don't overflow.
+    bounded = np.clip(np.nan_to_num(block), -1, 1)
+    return np.minimum(np.floor(bounded * 32768 + 0.5), 32767).astype(np.int16)
 
 
 def _check_file(name: str) -> None:
@@ -234,11 +244,9 @@ def _is_ogg_cut(name: str) -> bool:
 
 
 def _has_end(file: Any) -> bool:
-    """Tell whether the last sample can be read; rewinds to the first."""
+    """Tell whether the last sample can be read."""
     try:
         file.seek(file.frames - 1)
-        found = len(file.read(1)) == 1
-        file.seek(0)
+        return len(file.read(1)) == 1
     except RuntimeError:
         return False
-    return found
