@@ -105,7 +105,7 @@ _HOMES = {
 }
 
 # Hidden from type checkers: a module with a __getattr__ would have every name, misspelt ones too.
-if not TYPE_CHECKING:
+if not TYPE_CHECKING:  # pragma: no branch
 
     def __getattr__(name: str) -> object:
         """Import the module that defines ``name`` and keep the result (PEP 562)."""

@@ -228,6 +228,7 @@ def test_dir_lists_public_names_before_they_are_used() -> None:
     done = run_fresh("-c", "import bargein; print(*dir(bargein))")
 
     assert set(bargein.__all__) <= set(done.stdout.split())
+    assert dir(bargein) == sorted(set(dir(bargein)) | set(bargein.__all__))
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
