@@ -7,7 +7,6 @@ stamp, which they do.
 
 from __future__ import annotations
 
-import math
 from enum import Enum
 from fractions import Fraction
 from typing import Any
@@ -15,9 +14,9 @@ from typing import Any
 import attrs
 
 from bargein.audio import AudioFormat
-from bargein.errors import OptionError
 
-from .verdicts import Reason
+from .checks import epoch, one_of, probability, seconds, whole, whole_or_zero
+from .verdicts import GIVEN_UP, Reason
 from .window import Prediction
 
 __all__ = [
@@ -52,25 +51,8 @@ class Judge(str, Enum):
     FALLBACK = "fallback"
 
 
-def _seconds(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    ok = isinstance(value, (int, float, Fraction)) and not isinstance(value, bool)
-    if not ok or not math.isfinite(value) or value < 0:
-        raise OptionError(
-            f"{type(instance).__name__}.{attribute.name} came as {value!r}; expected seconds >= 0"
-        )
-
-
-def _epoch(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    ok = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not ok or not math.isfinite(value):
-        raise OptionError(
-            f"{type(instance).__name__}.{attribute.name} came as {value!r}; "
-            "expected a finite number of epoch seconds"
-        )
-
-
-_optional_seconds = attrs.validators.optional(_seconds)
-_optional_epoch = attrs.validators.optional(_epoch)
+_optional_seconds = attrs.validators.optional(seconds)
+_optional_epoch = attrs.validators.optional(epoch)
 
 
 # --- the caller's audio ---------------------------------------------------------------------
@@ -91,7 +73,7 @@ class Gap:
     cadence starts anew.
     """
 
-    duration: float | Fraction = attrs.field(validator=_seconds)
+    duration: float | Fraction = attrs.field(validator=seconds)
 
 
 @attrs.frozen
@@ -102,7 +84,7 @@ class Skip:
     inbox) may say this, and only of audio older than the longest window.
     """
 
-    samples: int
+    samples: int = attrs.field(validator=whole_or_zero)
 
 
 @attrs.frozen
@@ -162,7 +144,7 @@ class OverlapSpeechStarted:
         An OpenTelemetry span on which the verdict is written.
     """
 
-    speech_duration: float = attrs.field(default=0.0, validator=_seconds)
+    speech_duration: float = attrs.field(default=0.0, validator=seconds)
     started_at: float | None = attrs.field(default=None, validator=_optional_epoch)
     age: float | None = attrs.field(default=None, validator=_optional_seconds)
     span: Any = attrs.field(default=None, eq=False, repr=False)
@@ -215,10 +197,13 @@ class Reply:
 
 @attrs.frozen
 class WindowFailed:
-    """A window will not be answered. ``window_id`` ``None``: none that ``judge`` holds will be."""
+    """A window will not be answered: ``connection``, ``timeout`` or ``error``.
+
+    ``window_id`` ``None``: none of those that ``judge`` was handed will be.
+    """
 
     window_id: int | None
-    reason: Reason = Reason.ERROR
+    reason: Reason = attrs.field(default=Reason.ERROR, validator=one_of(GIVEN_UP))
     judge: Judge = Judge.PRIMARY
 
 
@@ -238,8 +223,8 @@ class JudgeUnready:
 class Settings:
     """Windows sent from here on carry these (``update_options``)."""
 
-    threshold: float | None
-    min_frames: int
+    threshold: float | None = attrs.field(validator=attrs.validators.optional(probability))
+    min_frames: int = attrs.field(validator=whole)
 
 
 Input = (

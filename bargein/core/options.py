@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
 
 import attrs
 
 from bargein.errors import OptionError
 
-__all__ = ["FRAME_DURATION", "InterruptionOptions", "min_frames", "round_half_up"]
+from .checks import flag, number_in, positive_seconds, probability, seconds, whole
+
+__all__ = ["FRAME_DURATION", "InterruptionOptions", "min_frames", "number_in", "round_half_up"]
 
 FRAME_DURATION = 0.025
 """Seconds that one probability of a backend speaks for."""
@@ -37,34 +37,6 @@ def round_half_up(value: Fraction) -> int:
     return math.floor(value + Fraction(1, 2))
 
 
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise OptionError(f"{name} came as {value!r}; expected a finite number")
-    return float(value)
-
-
-def _range(test: Callable[[float], bool], expected: str) -> Any:
-    def validate(_: object, attribute: attrs.Attribute[float], value: Any) -> None:
-        if not test(_number(attribute.name, value)):
-            raise OptionError(f"{attribute.name} came as {value!r}; expected {expected}")
-
-    return validate
-
-
-def _flag(_: object, attribute: attrs.Attribute[bool], value: object) -> None:
-    if not isinstance(value, bool):
-        raise OptionError(f"{attribute.name} came as {value!r}; expected True or False")
-
-
-def _whole(_: object, attribute: attrs.Attribute[int], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise OptionError(f"{attribute.name} came as {value!r}; expected a whole number >= 1")
-
-
-_positive = _range(lambda v: v > 0, "seconds > 0")
-_not_negative = _range(lambda v: v >= 0, "seconds >= 0")
-
-
 @attrs.frozen(kw_only=True)
 class InterruptionOptions:
     """How overlaps are windowed and judged. Immutable; durations are in seconds.
@@ -73,53 +45,51 @@ class InterruptionOptions:
     """
 
     threshold: float | None = attrs.field(
-        default=None,
-        validator=attrs.validators.optional(
-            _range(lambda v: 0 <= v <= 1, "a probability from 0 to 1, or None (the backend's own)")
-        ),
+        default=None, validator=attrs.validators.optional(probability)
     )
     """A probability at or above it is an interruption; ``None``: the backend's own default."""
 
-    min_interruption_duration: float = attrs.field(default=0.05, validator=_positive)
+    min_interruption_duration: float = attrs.field(default=0.05, validator=positive_seconds)
     """Consecutive speech that a backend must be sure of; sent as :attr:`min_frames`."""
 
     max_audio_duration: float = attrs.field(
         default=MAX_WINDOW,
-        validator=_range(lambda v: 0 < v <= MAX_WINDOW, f"seconds > 0, at most {MAX_WINDOW}"),
+        validator=number_in(lambda v: 0 < v <= MAX_WINDOW, f"seconds > 0, at most {MAX_WINDOW}"),
     )
     """The longest window: how far back a backend may listen."""
 
-    audio_prefix_duration: float = attrs.field(default=1.0, validator=_not_negative)
+    audio_prefix_duration: float = attrs.field(default=1.0, validator=seconds)
     """Audio kept from before the onset of an agent turn's first overlap."""
 
-    detection_interval: float = attrs.field(default=0.1, validator=_positive)
+    detection_interval: float = attrs.field(default=0.1, validator=positive_seconds)
     """The cadence: a window is cut each time so much audio has come in an overlap."""
 
-    inference_timeout: float = attrs.field(default=0.7, validator=_positive)
+    inference_timeout: float = attrs.field(default=0.7, validator=positive_seconds)
     """A window unanswered for so long after it was handed over is given up."""
 
-    verdict_grace: float = attrs.field(default=0.2, validator=_not_negative)
+    verdict_grace: float = attrs.field(default=0.2, validator=seconds)
     """How long past an overlap's end windows on the wire may still decide it."""
 
     max_in_flight: int | None = attrs.field(
-        default=None, validator=attrs.validators.optional(_whole)
+        default=None, validator=attrs.validators.optional(whole)
     )
     """Unanswered windows at a time; ``None``: what suits the transport (WebSocket 8, else 2)."""
 
-    eager_first_window: bool = attrs.field(default=False, validator=_flag)
+    eager_first_window: bool = attrs.field(default=False, validator=flag)
     """Whether a window is cut at the overlap's start as well."""
 
-    reset_window_per_overlap: bool = attrs.field(default=False, validator=_flag)
+    reset_window_per_overlap: bool = attrs.field(default=False, validator=flag)
     """Whether each overlap, not only the first of a turn, trims the window to its prefix."""
 
-    prefix_before_agent: bool = attrs.field(default=False, validator=_flag)
+    prefix_before_agent: bool = attrs.field(default=False, validator=flag)
     """Whether the last ``audio_prefix_duration`` before the agent started is kept too."""
 
     def __attrs_post_init__(self) -> None:
         if self.audio_prefix_duration > self.max_audio_duration:
             raise OptionError(
                 f"audio_prefix_duration came as {self.audio_prefix_duration!r}; expected at most "
-                f"max_audio_duration, which is {self.max_audio_duration!r}"
+                f"max_audio_duration, which is {self.max_audio_duration!r}: lower the one or raise "
+                "the other"
             )
 
     @property
@@ -132,6 +102,6 @@ class InterruptionOptions:
         """``detection_interval`` as the decimal that was typed, so that cuts never drift."""
         return Fraction(repr(float(self.detection_interval)))
 
-    def samples(self, seconds: float, sample_rate: int) -> int:
-        """Turn a duration into a whole number of samples, by rounding."""
-        return round_half_up(Fraction(repr(float(seconds))) * sample_rate)
+    def samples(self, duration: float, sample_rate: int) -> int:
+        """Turn a duration in seconds into a whole number of samples, by rounding."""
+        return round_half_up(Fraction(repr(float(duration))) * sample_rate)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from .window import Prediction
 
-__all__ = ["Outcome", "Reason", "estimate_probability", "is_positive"]
+__all__ = ["GIVEN_UP", "Outcome", "Reason", "estimate_probability", "is_positive"]
 
 
 class Outcome(str, Enum):
@@ -32,6 +32,10 @@ class Reason(str, Enum):
     NO_REQUEST = "no_request"
     FAIL_OPEN = "fail_open"
     FAIL_CLOSED = "fail_closed"
+
+
+GIVEN_UP = (Reason.CONNECTION, Reason.TIMEOUT, Reason.ERROR)
+"""Why a window stays unanswered, in order of precedence."""
 
 
 def estimate_probability(probabilities: npt.ArrayLike, min_frames: int) -> float:
