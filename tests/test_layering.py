@@ -23,6 +23,7 @@ LAYERS = (
     ("audio", "vad"),
     ("core",),
     ("wire",),
+    ("runtime",),
     ("drivers", "backends"),
     ("stream", "detector"),
     ("cli", "server", "telephony", "testing"),
