@@ -55,12 +55,7 @@ def one_of(values: tuple[Any, ...]) -> Validator:
 
 
 seconds = number_in(lambda v: v >= 0, "seconds >= 0")
-positive_def one_of(values: tuple[Any, ...]) -> Validator:
-    """Return a validator of members of ``values``."""
-    return _expect(lambda v: v in values, " or ".join(str(getattr(v, "value", v)) for v in values))
-
-
-seconds = number_in(lambda v: v > 0, "seconds > 0")
+positive_seconds = number_in(lambda v: v > 0, "seconds > 0")
 epoch = number_in(lambda _: True, "a finite number of epoch seconds")
 probability = number_in(lambda v: 0 <= v <= 1, "a probability from 0 to 1")
 flag = _expect(lambda v: isinstance(v, bool), "True or False")
