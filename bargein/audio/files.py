@@ -39,7 +39,7 @@ _PLACEHOLDER = 0x7FFF_0000
 """Bytes. A size from here on is what programs write that don't know it yet (to a pipe)."""
 
 _UNKNOWN_LENGTH = 2**63 - 1
-"""The number of frames that libsndfile gives for a FLAC stream whose header leaves it open."""
+"""The number of frames that libsndfile gives where it can't tell: a FLAC header may leave it open."""
 
 _OGG_HEADER = 27
 """Bytes of an Ogg page before its table of segment lengths (RFC 3533, section 6)."""
@@ -212,6 +212,8 @@ def _check_audio(name: str, file: Any) -> None:
         )
     if file.frames == 0:
         raise AudioFileError(f"{name}: empty: it has a header, but no samples")
+    if file.format == "OGG" and _is_ogg_cut(name):
+        raise AudioFileError(f"{name}: truncated: it ends in the middle of an Ogg page")
     if file.frames == _UNKNOWN_LENGTH:
         raise AudioFileError(f"{name}: its header doesn't tell its length: encode it again")
     for promised, there in _PROMISE.findall(file.extra_info):
@@ -220,8 +222,6 @@ def _check_audio(name: str, file: Any) -> None:
                 f"{name}: truncated: its header promises {promised} bytes of audio, "
                 f"{there} are there"
             )
-    if file.format == "OGG" and _is_ogg_cut(name):
-        raise AudioFileError(f"{name}: truncated: it ends in the middle of an Ogg page")
     if file.format == "FLAC" and not _has_end(file):
         raise AudioFileError(
             f"{name}: truncated or damaged: its header promises "

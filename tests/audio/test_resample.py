@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bargein.audio import (
@@ -104,13 +104,11 @@ def test_frames_of_one_sample_give_the_same_bytes(rate: int) -> None:
     st.lists(st.one_of(st.integers(0, 40), st.integers(0, 3_000)), min_size=1, max_size=10),
     st.integers(0, 2**40),
 )
-@settings(max_examples=40)
 def test_random_pieces_give_the_same_bytes(rate: int, sizes: list[int], position: int) -> None:
     check_framing(noise(sum(sizes), len(sizes)), rate, sizes, position)
 
 
 @given(st.sampled_from(ENCODINGS), st.sampled_from([8_000, 11_025, 48_000]), st.data())
-@settings(max_examples=20)
 def test_encoded_frames_give_the_same_bytes(encoding: Encoding, rate: int, data: Any) -> None:
     fmt = AudioFormat(rate, 2, encoding)
     raw = np.random.default_rng(rate).bytes(fmt.frame_width * (rate // 20))
@@ -127,7 +125,6 @@ def test_encoded_frames_give_the_same_bytes(encoding: Encoding, rate: int, data:
 
 @given(st.sampled_from(RATES), st.integers(0, 100_000), st.integers(0, 400))
 @example(8_000, 3, 100)
-@settings(max_examples=40)
 def test_output_depends_on_the_position_not_on_when_conversion_began(
     rate: int, position: int, size: int
 ) -> None:
