@@ -39,7 +39,7 @@ _PLACEHOLDER = 0x7FFF_0000
 """Bytes. A size from here on is what programs write that don't know it yet (to a pipe)."""
 
 _UNKNOWN_LENGTH = 2**63 - 1
-"""The number of frames that libsndfile gives where it can't tell: a FLAC header may leave it open."""
+"""The frames that libsndfile gives where it can't tell: a FLAC header may leave it open."""
 
 _OGG_HEADER = 27
 """Bytes of an Ogg page before its table of segment lengths (RFC 3533, section 6)."""
