@@ -39,6 +39,7 @@ MAX_REPLY_BYTES = 1 << 20
 
 _MAX_NAMES = 16  # names kept of what a message has too much: enough to find the cause, no flood
 _MAX_NAME = 100  # characters kept of a name that the peer chose
+_NUMBERS = frozenset({int, float})
 _ID_LIMIT = 1 << 64  # window ids are unsigned 64-bit numbers
 
 Probabilities = npt.NDArray[np.float32]
@@ -105,18 +106,20 @@ def read_probabilities(value: object) -> tuple[Probabilities, str | None]:
         return NO_PROBABILITIES, f"probabilities is {shown(value)}; expected a list of numbers"
     if not value:
         return NO_PROBABILITIES, None
-    strange = {type(item) for item in value} - {float, int}  # a bool is an int to NumPy, not to us
+    strange = set(map(type, value)) - _NUMBERS  # a bool is an int to NumPy, not to us
     if strange:
         names = ", ".join(sorted(kind.__name__ for kind in strange))
         return NO_PROBABILITIES, f"probabilities holds {names}; expected numbers alone"
+    total: float
     try:
-        wide = np.array(value, dtype=np.float64)
-    except OverflowError:
-        return NO_PROBABILITIES, "probabilities holds a number too large for a float; expected 0..1"
-    if not (wide.min() >= 0.0 and wide.max() <= 1.0):  # written so that NaN fails
-        worst = next(item for item in value if not 0.0 <= item <= 1.0)
-        return NO_PROBABILITIES, f"probabilities holds {shown(worst)}; expected numbers from 0 to 1"
-    return read_only(wide), None
+        total = sum(value)
+    except OverflowError:  # an endless whole number beside a float
+        total = math.nan
+    # min and max can overlook a NaN; the sum can't, and a NaN differs from itself.
+    if total == total and min(value) >= 0 and max(value) <= 1:
+        return read_only(value), None
+    worst = next(item for item in value if not 0 <= item <= 1)
+    return NO_PROBABILITIES, f"probabilities holds {shown(worst)}; expected numbers from 0 to 1"
 
 
 def read_seconds(value: object) -> float:

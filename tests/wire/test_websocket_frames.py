@@ -38,8 +38,8 @@ def server_frame(opcode: int, payload: bytes = b"", *, fin: bool = True) -> byte
     return bytes(build_frame(opcode, payload, mask_key=None, fin=fin))
 
 
-def parse(data: bytes, **options: int) -> tuple[list[WireEvent], ProtocolError | None]:
-    return FrameParser(**options).feed(data)
+def parse(data: bytes, max_message: int = 1 << 20) -> tuple[list[WireEvent], ProtocolError | None]:
+    return FrameParser(max_message=max_message).feed(data)
 
 
 # ---- building

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,9 +48,9 @@ def test_strided_and_big_endian_samples_are_sent_as_they_sound() -> None:
 @pytest.mark.parametrize(
     "samples", [np.zeros(3, np.float32), np.zeros((2, 2), np.int16), np.zeros(3, np.uint8)]
 )
-def test_samples_of_another_kind_are_refused(samples: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_samples_of_another_kind_are_refused(samples: npt.NDArray[np.generic]) -> None:
     with pytest.raises(FrameError, match="expected int16"):
-        pack_window(1, samples)
+        pack_window(1, samples)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("size", [0, 7, 9, 11])

@@ -1,0 +1,1 @@
+"""The thin loops around the machines: sockets, requests, threads and pools."""
