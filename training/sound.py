@@ -35,7 +35,8 @@ def frame_levels(samples: Audio) -> npt.NDArray[np.float64]:
     """RMS level, dBFS, of each whole 10 ms frame."""
     count = len(samples) // FRAME
     frames = samples[: count * FRAME].reshape(count, FRAME).astype(np.float64)
-    return np.maximum(10.0 * np.log10(np.mean(frames**2, axis=1) + 1e-12), _FLOOR_DB)
+    levels: npt.NDArray[np.float64] = 10.0 * np.log10(np.mean(frames**2, axis=1) + 1e-12)
+    return np.maximum(levels, _FLOOR_DB)
 
 
 def active_level(samples: Audio, below_peak: float = 25.0) -> float:
