@@ -7,6 +7,7 @@ depends on positions alone, not on how the audio was framed nor on when it was c
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import attrs
@@ -23,6 +24,13 @@ __all__ = ["MAX_SILENCE", "CallerBuffer", "Cut"]
 
 MAX_SILENCE = Fraction(1, 5)
 """Seconds. A gap up to this long is bridged by silence; beyond it, speech can't be continuous."""
+
+_LONGEST_HOLD = 10.0
+"""Seconds of audio kept behind the window for windows under way (320 KB). A timeout or a number of
+windows beyond it costs no more: what the ring can't hold any longer is copied out."""
+
+_ROUNDING = 2
+"""16 kHz samples: by so much rounding to whole input samples may lengthen a window (at 8 kHz)."""
 
 _PIECE = 1.0
 """Seconds converted at a time, so that a frame of an hour needs no hour's worth of floats."""
@@ -43,15 +51,18 @@ class Cut:
 
 
 class CallerBuffer:
-    """Buffers audio while the agent speaks; knows positions always. Not thread-safe."""
+    """Buffers audio while the agent speaks; knows positions always. Not thread-safe.
+
+    Windows that are *live* (cut and not released) can be read whatever comes after them.
+    """
 
     def __init__(self, options: InterruptionOptions, fmt: AudioFormat, hold: float) -> None:
         self._options = options
-        self._ring = SampleRing(int((options.max_audio_duration + hold) * WINDOW_RATE))
+        capacity = options.max_audio_duration + min(hold, _LONGEST_HOLD)
+        self._ring = SampleRing(math.ceil(capacity * WINDOW_RATE) + _ROUNDING)
         self._elapsed = Fraction(0)  # seconds before the last change of format
-        self._before: npt.NDArray[np.int16] = np.zeros(0, np.int16)  # the agent still silent
         self._open = False
-        self._live: list[Cut] = []
+        self._live: set[Cut] = set()
         self._set(fmt)
 
     def _set(self, fmt: AudioFormat) -> None:
@@ -60,14 +71,21 @@ class CallerBuffer:
         self._base = int(self._elapsed * WINDOW_RATE)
         self._max = max(1, self._options.samples(self._options.max_audio_duration, fmt.sample_rate))
         self._prefix = self._options.samples(self._options.audio_prefix_duration, fmt.sample_rate)
-        self._piece = max(1, int(_PIECE * fmt.sample_rate)) * fmt.frame_width
+        self._before = self._make_before()
+        self._piece = int(_PIECE * fmt.sample_rate) * fmt.frame_width
         self._restart(0)
+
+    def _make_before(self) -> SampleRing | None:
+        """Make room for what comes while the agent is silent, where any of it is kept."""
+        kept = self._options.prefix_before_agent and self._prefix
+        return SampleRing(self._prefix) if kept else None
 
     def _restart(self, position: int) -> None:
         """Empty the window; what comes next has zeros before it."""
         self._front = position
-        self._before = np.zeros(0, np.int16)
         self._converter: Converter | None = None
+        if self._before is not None:
+            self._before.seek(position)
 
     def grid(self, position: int) -> int:
         """Return the 16 kHz index of an input position since the last change of format."""
@@ -91,10 +109,13 @@ class CallerBuffer:
 
     def open(self) -> None:
         """The agent starts: buffer from here on, and what the options keep from before."""
-        before = self._before[-self._prefix :] if self._options.prefix_before_agent else None
-        self._restart(self.position - (0 if before is None else len(before)))
+        kept = 0 if self._before is None else min(self._prefix, self.position - self._front)
+        before = np.empty(kept, np.int16)
+        if self._before is not None:
+            self._before.read_into(before, self.position - kept)
+        self._restart(self.position - kept)
         self._open = True
-        if before is not None and len(before):
+        if kept:
             self._convert(before)
 
     def shut(self) -> None:
@@ -103,8 +124,8 @@ class CallerBuffer:
         self._restart(self.position)
 
     def push(self, data: bytes) -> None:
-        """Take whole samples in the buffer's format."""
-        if not self._open and not self._options.prefix_before_agent:
+        """Take whole samples in the buffer's format; they aren't looked at where none is kept."""
+        if not self._open and self._before is None:
             self.position += len(data) // self.format.frame_width
             return
         for at in range(0, len(data), self._piece):
@@ -127,8 +148,8 @@ class CallerBuffer:
         self.position += len(samples)
         if self._open:
             self._convert(samples)
-        elif self._options.prefix_before_agent and self._prefix:
-            self._before = np.concatenate((self._before, samples))[-self._prefix :]
+        elif self._before is not None:
+            self._before.write(samples)
 
     def _convert(self, samples: npt.NDArray[np.int16]) -> None:
         if self._converter is None:
@@ -153,12 +174,23 @@ class CallerBuffer:
         start = end - self.length * WINDOW_RATE // self.format.sample_rate
         tail = self._converter.tail() if self._converter is not None else np.zeros(0, np.int16)
         cut = Cut(start, end, tail)
-        self._live.append(cut)
+        self._live.add(cut)
         return cut
 
     def release(self, cut: Cut) -> None:
-        """Forget a window; it can't be read any more."""
-        self._live.remove(cut)
+        """Let go of a window: it can't be read any more. Twice does no harm."""
+        self._live.discard(cut)
+        cut.saved = None
+
+    def release_all(self) -> None:
+        """Let go of all windows."""
+        for cut in list(self._live):
+            self.release(cut)
+
+    @property
+    def live(self) -> int:
+        """Windows that can still be read."""
+        return len(self._live)
 
     def read(self, cut: Cut) -> npt.NDArray[np.int16]:
         """Copy a window's samples out: int16, 16 kHz, mono."""

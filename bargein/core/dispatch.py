@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import attrs
 
 from bargein.errors import OptionError
 
 from .actions import Action, CancelWindow, Counts, SendWindow
-from .buffer import CallerBuffer
+from .checks import probability, whole
+from .cutter import Cutter
 from .inputs import Judge, Settings
 from .overlap import Overlap
 from .slots import PendingWindow, Slots
 from .verdicts import Reason
-from .window import Window
 
 __all__ = ["DEFAULT_MAX_IN_FLIGHT", "Dispatcher", "JudgeSettings"]
 
@@ -24,6 +24,8 @@ DEFAULT_MAX_IN_FLIGHT = 2
 
 _DEFAULT_MIN_FRAMES = 2
 """25 ms frames; what a stand-in judges by, whatever the primary's settings are."""
+
+_threshold = attrs.validators.optional(probability)
 
 
 @attrs.frozen(kw_only=True)
@@ -35,10 +37,10 @@ class JudgeSettings:
     the options.
     """
 
-    max_in_flight: int = DEFAULT_MAX_IN_FLIGHT
-    default_threshold: float | None = None
-    threshold: float | None = None
-    min_frames: int = _DEFAULT_MIN_FRAMES
+    max_in_flight: int = attrs.field(default=DEFAULT_MAX_IN_FLIGHT, validator=whole)
+    default_threshold: float | None = attrs.field(default=None, validator=_threshold)
+    threshold: float | None = attrs.field(default=None, validator=_threshold)
+    min_frames: int = attrs.field(default=_DEFAULT_MIN_FRAMES, validator=whole)
 
     def limited(self, max_in_flight: int) -> JudgeSettings:
         """Return the same with another number of windows in flight."""
@@ -48,27 +50,25 @@ class JudgeSettings:
 class Dispatcher:
     """Keeps each judge's places, the one window that waits, and counts what becomes of windows.
 
-    Not thread-safe; the machine owns it. ``out`` gets the actions, ``build`` makes a window's
-    bytes when it is sent.
+    Not thread-safe; the machine owns it. ``out`` gets the actions; ``cutter`` makes a window's
+    bytes when it is sent, and is told when its audio isn't needed any more.
     """
 
     def __init__(
         self,
         *,
-        buffer: CallerBuffer,
+        cutter: Cutter,
         judges: Mapping[Judge, JudgeSettings],
         policy: Reason | None,
         ready: bool,
         settings: Settings,
-        build: Callable[[PendingWindow], Window],
         out: list[Action],
     ) -> None:
         self.ready = ready
         self.settings = settings
-        self._buffer = buffer
+        self._cutter = cutter
         self._judges = judges
         self._policy = policy
-        self._build = build
         self._out = out
         self._slots = {judge: Slots(known.max_in_flight) for judge, known in judges.items()}
         self._waiting: PendingWindow | None = None
@@ -84,6 +84,15 @@ class Dispatcher:
         """Return whether a window of this overlap was handed over and isn't answered yet."""
         return any(w.overlap == overlap.id and w.sent is not None for w in self.windows())
 
+    def overdue(self, clock: float) -> PendingWindow | None:
+        """Return the window whose deadline passed first, if one's did."""
+        due = [
+            (w.deadline, w.id, w)
+            for w in self.windows()
+            if w.deadline is not None and w.deadline <= clock
+        ]
+        return min(due)[2] if due else None
+
     def windows(self) -> list[PendingWindow]:
         """Return all windows that hold a place, each judge's oldest first."""
         return [window for slots in self._slots.values() for window in slots]
@@ -94,18 +103,23 @@ class Dispatcher:
 
     def target(self, overlap: Overlap) -> Judge | Reason | None:
         """Return who judges this overlap's next window: a judge, a policy, or nobody now."""
-        if overlap.prefer_fallback and self.ready and not self._slots[Judge.PRIMARY]:
-            overlap.prefer_fallback = False  # it is well again, and owes us nothing
-        if self.ready and not overlap.prefer_fallback:
+        if self.ready and not overlap.on_fallback:
             return Judge.PRIMARY
         if Judge.FALLBACK in self._judges:
             return Judge.FALLBACK
         return self._policy or (Judge.PRIMARY if self.ready else None)
 
+    def is_back(self) -> bool:
+        """Return whether the primary judge is ready and owes no answer."""
+        return self.ready and not self._slots[Judge.PRIMARY]
+
     def room(self, overlap: Overlap) -> int:
-        """Return how many of the windows that one input cuts are worth cutting."""
+        """Return how many of the windows that one input cuts are worth cutting.
+
+        One always is: where there is no place, the newest waits.
+        """
         target = self.target(overlap)
-        return max(1, self._slots[target].free) if isinstance(target, Judge) else 1
+        return max(1, self._slots[target].open_to_newer) if isinstance(target, Judge) else 1
 
     def count(self, what: str, n: int = 1) -> None:
         """Count what became of a window, by :class:`~bargein.core.Counts`' names."""
@@ -122,11 +136,12 @@ class Dispatcher:
         """Send a window, or let it wait; return the policy that must judge it instead."""
         self._drop_waiting(superseded=True)
         target = self.target(overlap)
+        if target is not Judge.PRIMARY and target is not None:
+            overlap.on_fallback = True
         if isinstance(target, Reason):
-            self._buffer.release(window.cut)
+            self._cutter.release(window)
             return target
-        if target is None:
-            overlap.held_up = True
+        overlap.held_up = target is None
         if target is None or not self._make_room(self._slots[target]):
             self._waiting = window
             return None
@@ -134,11 +149,10 @@ class Dispatcher:
         window.judge = target
         if target is Judge.PRIMARY:
             window.threshold, window.min_frames = self.settings.threshold, self.settings.min_frames
-            overlap.first_sent = overlap.first_sent or window.id
         else:
             window.threshold, window.min_frames = known.threshold, known.min_frames
         self._slots[target].put(window)
-        self._out.append(SendWindow(self._build(window), target))
+        self._out.append(SendWindow(self._cutter.build(window), target))
         return None
 
     def _make_room(self, slots: Slots) -> bool:
@@ -171,8 +185,7 @@ class Dispatcher:
 
     def deadline(self) -> float | None:
         """Return the earliest deadline, monotonic seconds."""
-        deadlines = (slots.deadline() for slots in self._slots.values())
-        return min((d for d in deadlines if d is not None), default=None)
+        return min((w.deadline for w in self.windows() if w.deadline is not None), default=None)
 
     # --- windows that go --------------------------------------------------------------------
 
@@ -195,6 +208,12 @@ class Dispatcher:
             if window.sent is None:
                 self._cancel(window, None)
 
+    def abandon(self) -> None:
+        """Forget all windows, those under way too: the stream ends."""
+        self._drop_waiting(superseded=False)
+        for window in self.windows():
+            self._cancel(window, None)
+
     def withdraw(self, judge: Judge) -> None:
         """Take back what ``judge`` wasn't handed yet; the newest waits for a judge again."""
         unsent = [window for window in self._slots[judge] if window.sent is None]
@@ -203,32 +222,37 @@ class Dispatcher:
             self._out.append(CancelWindow(window.id, judge))
         for window in unsent[:-1]:
             self.count("superseded")
-            self._buffer.release(window.cut)
+            self._cutter.release(window)
         if unsent and self._waiting is None:
             self._waiting = unsent[-1]
         elif unsent:
             self.count("superseded")
-            self._buffer.release(unsent[-1].cut)
+            self._cutter.release(unsent[-1])
 
     def _cancel(self, window: PendingWindow, reason: Reason | None) -> None:
         self._slots[window.judge].pop(window.id)
-        self._buffer.release(window.cut)
+        self._cutter.release(window)
         self._out.append(CancelWindow(window.id, window.judge, reason))
 
     def _drop_waiting(self, *, superseded: bool) -> None:
         window, self._waiting = self._waiting, None
         if window is not None:
-            self._buffer.release(window.cut)
+            self._cutter.release(window)
             if superseded:
                 self.count("superseded")
 
 
-def check_fallback(fallback: object) -> None:
-    """Raise OptionError unless ``fallback`` is a judge's settings, a policy, or None."""
+def policy_of(fallback: JudgeSettings | Reason | str | None) -> Reason | None:
+    """Return the policy that ``fallback`` names, if it does.
+
+    Raises OptionError unless it is a judge's settings, a policy, or None.
+    """
     if fallback is None or isinstance(fallback, JudgeSettings):
-        return
-    if fallback not in (Reason.FAIL_OPEN, Reason.FAIL_CLOSED):
-        raise OptionError(
-            f"fallback came as {fallback!r}; expected a judge's settings, fail_open, fail_closed, "
-            "or None"
-        )
+        return None
+    for policy in (Reason.FAIL_OPEN, Reason.FAIL_CLOSED):
+        if fallback is policy or fallback == policy.value:
+            return policy
+    raise OptionError(
+        f"fallback came as {fallback!r}; expected a judge's settings, fail_open, fail_closed, "
+        "or None"
+    )

@@ -7,16 +7,14 @@ to do comes back as a list; the next moment at which time alone changes somethin
 from __future__ import annotations
 
 from collections.abc import Callable
-from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from bargein.audio import AudioFormat, read_frame
 from bargein.errors import StateError
 
 from .actions import Action, EmitVerdict, Finish, Verdict
-from .buffer import MAX_SILENCE, CallerBuffer
-from .cadence import Cadence
-from .dispatch import Dispatcher, JudgeSettings, check_fallback
+from .cutter import Cutter, CutWindows, SpeechSource
+from .dispatch import Dispatcher, JudgeSettings, policy_of
 from .inputs import (
     AgentSpeechEnded,
     AgentSpeechStarted,
@@ -37,28 +35,13 @@ from .inputs import (
     WindowFailed,
     WindowSent,
 )
-from .options import InterruptionOptions, round_half_up
-from .overlap import Answer, Overlap
+from .options import InterruptionOptions
+from .overlap import Answer, Overlap, judge_by_policy
 from .slots import PendingWindow
 from .states import TABLE, State
 from .verdicts import Reason, is_positive
-from .window import WINDOW_RATE, Window
 
-if TYPE_CHECKING:
-    from bargein.vad.track import Speech
-
-__all__ = ["FAIL_OPEN_SPEECH", "InterruptionMachine", "SpeechSource"]
-
-FAIL_OPEN_SPEECH = 0.5
-"""Seconds of overlap from the onset that the policy ``fail_open`` takes for an interruption:
-about where sustained speech alone is more often one than not."""
-
-
-class SpeechSource(Protocol):
-    """Whoever knows where in the caller's audio speech was found."""
-
-    def read(self, start: int, end: int) -> Speech:
-        """Return what is known of the stretch ``[start, end)`` of the 16 kHz grid."""
+__all__ = ["InterruptionMachine"]
 
 
 class InterruptionMachine:
@@ -67,7 +50,8 @@ class InterruptionMachine:
     ``options``
         Defaults to :class:`~bargein.core.InterruptionOptions`'s defaults.
     ``format``
-        How bare bytes are read; defaults to 16 kHz mono s16le.
+        How bare bytes are read; ``None``: as the first frame says, 16 kHz mono s16le if that is
+        bare too.
     ``primary``, ``fallback``
         The judges. ``fallback`` may be a policy instead: ``Reason.FAIL_OPEN`` or
         ``Reason.FAIL_CLOSED``.
@@ -86,11 +70,11 @@ class InterruptionMachine:
         *,
         format: AudioFormat | None = None,
         primary: JudgeSettings | None = None,
-        fallback: JudgeSettings | Reason | None = None,
+        fallback: JudgeSettings | Reason | str | None = None,
         ready: bool = True,
         speech: SpeechSource | None = None,
     ) -> None:
-        check_fallback(fallback)
+        policy = policy_of(fallback)
         self.options = options = options or InterruptionOptions()
         self.state = State.SILENT
         self.ignored = 0
@@ -101,29 +85,27 @@ class InterruptionMachine:
         if isinstance(fallback, JudgeSettings):
             judges[Judge.FALLBACK] = fallback
         self._out: list[Action] = []
-        self._buffer = CallerBuffer(
+        self._cutter = Cutter(
             options,
             format or AudioFormat(),
             hold=max(
                 options.inference_timeout + options.verdict_grace,
                 judges[Judge.PRIMARY].max_in_flight * options.detection_interval,
             ),
+            speech=speech,
         )
         self._dispatch = Dispatcher(
-            buffer=self._buffer,
+            cutter=self._cutter,
             judges=judges,
-            policy=fallback if isinstance(fallback, Reason) else None,
+            policy=policy,
             ready=ready,
             settings=Settings(options.threshold, options.min_frames),
-            build=self._window,
             out=self._out,
         )
-        self._speech = speech
+        self._format_is_open = format is None
         self._overlap: Overlap | None = None
         self._overlaps = 0
         self._turn_overlaps = 0
-        self._agent_start = 0
-        self._last_id = 0
         self._now = 0.0
         self._clock = float("-inf")
 
@@ -132,18 +114,16 @@ class InterruptionMachine:
     @property
     def format(self) -> AudioFormat:
         """The format in which bare bytes are read."""
-        return self._buffer.format
+        return self._cutter.format
 
     @property
     def position(self) -> int:
         """Input samples since the last change of format."""
-        return self._buffer.position
+        return self._cutter.position
 
     def samples_to_cut(self) -> int | None:
         """Return how many input samples are missing to the next cut; ``None``: none is due."""
-        if self._overlap is None or self.state is not State.OPEN:
-            return None
-        return self._overlap.cadence.after(self.position) - self.position
+        return self._cutter.samples_to_cut()
 
     def in_flight(self, judge: Judge = Judge.PRIMARY) -> int:
         """Return how many windows a judge holds."""
@@ -159,7 +139,7 @@ class InterruptionMachine:
         """
         cell = TABLE[self.state].get(type(item))
         if cell is None:
-            return self.handle(Audio(read_frame(item, self.format)[0]), now=now)
+            return self._handle_frame(item, now)
         if cell.effect == "refuse":
             raise StateError(
                 f"{type(item).__name__} came after the end of input; open a new stream for it"
@@ -169,6 +149,12 @@ class InterruptionMachine:
         effect(item)
         return self._take_actions()
 
+    def _handle_frame(self, frame: object, now: float) -> list[Action]:
+        data, own = read_frame(frame, None if self._format_is_open else self.format)
+        if own != self.format:
+            self.handle(SetFormat(own), now=now)
+        return self.handle(Audio(data), now=now)
+
     def next_deadline(self) -> float | None:
         """Return when :meth:`handle_deadline` is due (monotonic seconds), or ``None``."""
         wire = self._dispatch.deadline()
@@ -176,14 +162,17 @@ class InterruptionMachine:
         return min((d for d in (wire, grace) if d is not None), default=None)
 
     def handle_deadline(self, *, now: float) -> list[Action]:
-        """Give up what has waited too long; always moves or clears a deadline that was due."""
+        """Give up what has waited too long; always moves or clears a deadline that was due.
+
+        What fell due is taken in its own order, however late this call comes.
+        """
         self._now, self._clock = now, max(self._clock, now)
-        for window in self._dispatch.windows():
-            if window.deadline is not None and window.deadline <= self._clock:
+        while (due := self.next_deadline()) is not None and due <= self._clock:
+            window = self._dispatch.overdue(due)
+            if window is not None:
                 self._give_up(window, Reason.TIMEOUT)
-        overlap = self._overlap
-        if overlap and overlap.grace_until is not None and overlap.grace_until <= self._clock:
-            self._settle(overlap)
+            else:
+                self._settle(self._unsettled())
         self._after_freed()
         return self._take_actions()
 
@@ -201,46 +190,38 @@ class InterruptionMachine:
         self.ignored += 1
 
     def _do_buffer(self, item: Audio) -> None:
-        self._buffer.push(item.data)
+        self._cutter.push(self._samples(item), room=0)
 
     def _do_cut(self, item: Audio) -> None:
-        width = self.format.frame_width
-        self._push_and_cut(
-            len(item.data) // width,
-            lambda start, end: self._buffer.push(item.data[start * width : end * width]),
-        )
+        overlap = self._unsettled()
+        room = self._dispatch.room(overlap)
+        self._route(self._cutter.push(self._samples(item), room=room), overlap)
+
+    def _samples(self, item: Audio) -> bytes:
+        data, _ = read_frame(item.data, self.format)
+        self._format_is_open = False
+        return data
 
     def _do_gap(self, item: Gap) -> None:
-        seconds = Fraction(str(item.duration))  # 0.2 as typed, not as binary has it
-        samples = round_half_up(seconds * self.format.sample_rate)
-        if seconds > MAX_SILENCE:
-            self._buffer.skip(samples)
-            self._restart_cadence()
-        elif self.state is State.OPEN:
-            self._push_and_cut(samples, lambda start, end: self._buffer.push_silence(end - start))
-        else:
-            self._buffer.push_silence(samples)
+        self._cutter.gap(item.duration, room=0)
+
+    def _do_cut_gap(self, item: Gap) -> None:
+        overlap = self._unsettled()
+        room = self._dispatch.room(overlap)
+        self._route(self._cutter.gap(item.duration, room=room), overlap)
 
     def _do_skip(self, item: Skip) -> None:
-        self._buffer.skip(item.samples)
+        self._cutter.skip(item.samples)
 
     def _do_set_format(self, item: SetFormat) -> None:
-        self._buffer.set_format(item.format)
-        self._restart_cadence()
-
-    def _restart_cadence(self) -> None:
-        if self._overlap is not None:
-            self._overlap.cadence = self._cadence()
-
-    def _cadence(self) -> Cadence:
-        return Cadence(self.position, self.options.interval * self.format.sample_rate)
+        self._cutter.set_format(item.format)
+        self._format_is_open = False
 
     # --- effects: sentinels -----------------------------------------------------------------
 
     def _do_begin_turn(self, item: AgentSpeechStarted) -> None:
         self._turn_overlaps = 0
-        self._agent_start = self._buffer.grid(self.position)
-        self._buffer.open()
+        self._cutter.begin_turn()
         self.state = State.SPEAKING
 
     def _do_end_turn(self, item: AgentSpeechEnded) -> None:
@@ -249,29 +230,28 @@ class InterruptionMachine:
             if self.state is State.OPEN:
                 overlap.end(self._now, cause=Reason.AGENT_ENDED)
             self._settle(overlap)
-        self._buffer.shut()
+        self._cutter.end_turn()
         self.state = State.SILENT
 
     def _do_open_overlap(self, item: OverlapSpeechStarted) -> None:
         if self._overlap is not None:
             self._settle(self._overlap)
-        options, buffer = self.options, self._buffer
         self._overlaps += 1
         self._turn_overlaps += 1
-        speech = buffer.samples(item.speech_duration)
-        if self._turn_overlaps == 1 or options.reset_window_per_overlap:
-            buffer.trim(buffer.samples(options.audio_prefix_duration) + speech)
         self._overlap = overlap = Overlap(
             id=self._overlaps,
             onset=self._now - (item.speech_duration if item.age is None else item.age),
             started_at=item.started_at,
-            cadence=self._cadence(),
-            speech_start=buffer.grid(self.position - speech),
             span=item.span,
         )
         self.state = State.OPEN
-        if options.eager_first_window and buffer.length:
-            self._route(self._cut(overlap), overlap)
+        self._cutter.begin_overlap(
+            overlap.id,
+            item.speech_duration,
+            trim=self._turn_overlaps == 1 or self.options.reset_window_per_overlap,
+        )
+        if self.options.eager_first_window and self._cutter.has_audio:
+            self._route(CutWindows((self._cutter.cut(),)), overlap)
 
     def _do_end_overlap(self, item: OverlapSpeechEnded) -> None:
         overlap = self._unsettled()
@@ -280,7 +260,7 @@ class InterruptionMachine:
             ended_at=item.ended_at,
             cause=Reason.AGENT_ENDED if item.agent_ended else None,
         )
-        self._dispatch.drop_unsent()
+        self._stop_cutting()
         grace = self.options.verdict_grace
         if item.agent_ended or not grace or not self._dispatch.on_wire(overlap):
             self._settle(overlap)
@@ -295,9 +275,13 @@ class InterruptionMachine:
             return
         if self.state is State.OPEN:
             overlap.end(self._now, cause=Reason.INPUT_ENDED)
-            self._dispatch.drop_unsent()
+            self._stop_cutting()
         self.state = State.DRAINING
         self._after_freed()
+
+    def _stop_cutting(self) -> None:
+        self._cutter.stop()
+        self._dispatch.drop_unsent()
 
     def _do_close(self, item: Close) -> None:
         overlap = self._overlap
@@ -312,8 +296,8 @@ class InterruptionMachine:
     def _do_sent(self, item: WindowSent) -> None:
         deadline = self._clock + self.options.inference_timeout
         window = self._dispatch.sent(item.window_id, at=self._now, deadline=deadline)
-        if window is not None and self._overlap and self._overlap.id == window.overlap:
-            self._overlap.num_requests += 1
+        if window is not None and (overlap := self._overlap_of(window)) is not None:
+            overlap.handed_over(window)
 
     def _do_answer(self, item: Reply) -> None:
         window = self._dispatch.take(item.window_id)
@@ -323,14 +307,17 @@ class InterruptionMachine:
         self._dispatch.count("answered")
         if window.judge is Judge.FALLBACK:
             self._dispatch.count("fallback")
-        overlap = self._overlap
-        if overlap is not None and overlap.id == window.overlap:
-            self._judge(overlap, window, item)
-        self._buffer.release(window.cut)
+        overlap = self._overlap_of(window)
+        judged = overlap is None or self._judge(overlap, window, item)
+        if judged and window.judge is Judge.PRIMARY:
+            self._welcome_back()
+        self._cutter.release(window)
         self._after_freed()
 
-    def _judge(self, overlap: Overlap, window: PendingWindow, item: Reply) -> None:
-        overlap.num_requests += window.sent is None  # answered before its hand-over was told
+    def _judge(self, overlap: Overlap, window: PendingWindow, item: Reply) -> bool:
+        """Take an answer into account; return whether it was one."""
+        if window.sent is None:  # answered before its hand-over was told
+            overlap.handed_over(window)
         positive = is_positive(
             item.prediction,
             threshold=window.threshold,
@@ -338,14 +325,16 @@ class InterruptionMachine:
             min_frames=window.min_frames,
         )
         if positive is None:
-            overlap.give_up(window.id, Reason.ERROR)
-        elif positive or overlap.newest_answer < window.id:
-            samples = self._buffer.read(window.cut)
+            overlap.give_up(window, Reason.ERROR)
+            return False
+        if positive or overlap.newest_answer < window.id:
+            samples = self._cutter.read(window)
             answer = Answer.of(window, item.prediction, samples, self._now)
             if positive:
                 self._conclude(overlap.decided(answer, self._now, self._dispatch.take_counts()))
             else:
                 overlap.answer = answer
+        return True
 
     def _do_fail(self, item: WindowFailed) -> None:
         for window in self._dispatch.windows():
@@ -357,7 +346,17 @@ class InterruptionMachine:
 
     def _do_ready(self, item: JudgeReady) -> None:
         self._dispatch.ready = True
+        self._welcome_back()
         self._after_freed()
+
+    def _welcome_back(self) -> None:
+        """The primary judge gave a sign of health; with no answer owed, it gets windows again.
+
+        A window that was given up is no such sign: where a stalled judge got the next one because
+        its place came free, the fallback would be kept from judging by the very outage it is for.
+        """
+        if self._overlap is not None and self._dispatch.is_back():
+            self._overlap.on_fallback = False
 
     def _do_unready(self, item: JudgeUnready) -> None:
         self._dispatch.ready = False
@@ -373,67 +372,29 @@ class InterruptionMachine:
 
     # --- windows ----------------------------------------------------------------------------
 
-    def _push_and_cut(self, samples: int, push: Callable[[int, int], None]) -> None:
-        """Take ``samples``, cutting on the way; only the newest windows that find a place count."""
-        overlap = self._unsettled()
-        origin = self.position
-        due = overlap.cadence.due(origin, origin + samples)
-        kept = due[-self._dispatch.room(overlap) :]
-        self._dispatch.count("superseded", len(due) - len(kept))
-        windows = []
-        taken = 0
-        for at in kept:
-            push(taken, at - origin)
-            taken = at - origin
-            windows.append(self._cut(overlap))
-        push(taken, samples)
-        for window in windows:
-            self._route(window, overlap)
-
-    def _cut(self, overlap: Overlap) -> PendingWindow:
-        self._last_id += 1
-        return PendingWindow(id=self._last_id, overlap=overlap.id, cut=self._buffer.cut())
-
-    def _window(self, window: PendingWindow) -> Window:
-        start, end = window.cut.start, window.cut.end
-        return Window(
-            id=window.id,
-            overlap=window.overlap,
-            samples=self._buffer.read(window.cut),
-            start=start,
-            speech_start=self._unsettled().speech_start - start,
-            agent_start=self._agent_start - start,
-            speech=None if self._speech is None else self._speech.read(start, end),
-            threshold=window.threshold,
-            min_frames=window.min_frames,
-        )
-
-    def _route(self, window: PendingWindow, overlap: Overlap) -> None:
-        if overlap is not self._overlap:  # a policy decided it by an earlier window of this input
-            self._buffer.release(window.cut)
-            return
-        policy = self._dispatch.route(window, overlap)
-        if policy is not None:
-            self._apply_policy(policy, window, overlap)
+    def _route(self, cut: CutWindows, overlap: Overlap) -> None:
+        self._dispatch.count("superseded", cut.superseded)
+        for window in cut.windows:
+            policy = self._dispatch.route(window, overlap)
+            if policy is not None:
+                self._apply_policy(policy, window, overlap)
 
     def _apply_policy(self, policy: Reason, window: PendingWindow, overlap: Overlap) -> None:
-        answer = Answer(arrived=self._now, window_id=window.id, judge=Judge.FALLBACK, policy=policy)
-        heard = window.cut.end - overlap.speech_start
-        if policy is Reason.FAIL_CLOSED:
+        answer = judge_by_policy(policy, window, self._now)
+        if answer is None:
+            overlap.held_up = not self._dispatch.ready
+        elif policy is Reason.FAIL_CLOSED:
             overlap.answer = answer
-        elif heard >= FAIL_OPEN_SPEECH * WINDOW_RATE:
-            self._conclude(overlap.decided(answer, self._now, self._dispatch.take_counts()))
         else:
-            overlap.held_up = True
+            self._conclude(overlap.decided(answer, self._now, self._dispatch.take_counts()))
 
     def _give_up(self, window: PendingWindow, reason: Reason) -> None:
         self._dispatch.give_up(window, reason)
         if reason is Reason.TIMEOUT:
             self._dispatch.count("timed_out")
-        overlap = self._overlap
-        if overlap is not None and overlap.id == window.overlap:
-            overlap.give_up(window.id, reason)
-            overlap.prefer_fallback |= window.id == overlap.first_sent
+        overlap = self._overlap_of(window)
+        if overlap is not None:
+            overlap.give_up(window, reason)
 
     def _after_freed(self) -> None:
         """A place may be free, or nothing may be left to wait for."""
@@ -453,12 +414,19 @@ class InterruptionMachine:
         assert self._overlap is not None
         return self._overlap
 
+    def _overlap_of(self, window: PendingWindow) -> Overlap | None:
+        """Return the overlap in which a window was cut, unless it is settled."""
+        overlap = self._overlap
+        return overlap if overlap is not None and overlap.id == window.overlap else None
+
     def _settle(self, overlap: Overlap) -> None:
-        self._conclude(overlap.settled(self._now, self._dispatch.take_counts()))
+        unanswered = self._dispatch.on_wire(overlap)
+        self._conclude(overlap.settled(self._now, self._dispatch.take_counts(), unanswered))
 
     def _conclude(self, verdict: Verdict) -> None:
         """The overlap's one event is out: forget it, and what was only for it."""
-        self._dispatch.drop_unsent()
+        self._stop_cutting()
+        self._cutter.forget()
         self._out.append(EmitVerdict(verdict))
         self._overlap = None
         if self.state is State.DRAINING:
@@ -467,5 +435,6 @@ class InterruptionMachine:
             self.state = State.SPEAKING
 
     def _end(self) -> None:
+        self._dispatch.abandon()
         self.state = State.ENDED
         self._out.append(Finish())

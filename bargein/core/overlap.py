@@ -9,16 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from .actions import Counts, Verdict
-from .cadence import Cadence
 from .inputs import Judge
 from .slots import PendingWindow
-from .verdicts import Outcome, Reason, estimate_probability
-from .window import Prediction
+from .verdicts import GIVEN_UP, Outcome, Reason, estimate_probability
+from .window import WINDOW_RATE, Prediction
 
-__all__ = ["Answer", "Overlap"]
+__all__ = ["FAIL_OPEN_SPEECH", "Answer", "Overlap", "judge_by_policy"]
 
-_GIVEN_UP = (Reason.CONNECTION, Reason.TIMEOUT, Reason.ERROR)
-"""Why a window stays unanswered, in order of precedence."""
+FAIL_OPEN_SPEECH = 0.5
+"""Seconds of overlap from the onset that the policy ``fail_open`` takes for an interruption:
+about where sustained speech alone is more often one than not."""
 
 
 @attrs.frozen(eq=False)
@@ -57,27 +57,33 @@ class Answer:
         )
 
 
+def judge_by_policy(policy: Reason, window: PendingWindow, now: float) -> Answer | None:
+    """Return what a policy makes of a window in a judge's stead; ``None``: nothing yet."""
+    heard = window.cut.end - window.speech_start
+    if policy is Reason.FAIL_OPEN and heard < FAIL_OPEN_SPEECH * WINDOW_RATE:
+        return None
+    return Answer(arrived=now, window_id=window.id, judge=Judge.FALLBACK, policy=policy)
+
+
 @attrs.define(eq=False)
 class Overlap:
-    """An unsettled overlap. Times are monotonic seconds, positions lie on the 16 kHz grid."""
+    """An unsettled overlap. Times are monotonic seconds."""
 
     id: int
     onset: float
     started_at: float | None
-    cadence: Cadence
-    speech_start: int
-    """The onset's position."""
     span: Any = None
-    first_sent: int | None = None
-    """The id of the first window that the primary judge got."""
-    prefer_fallback: bool = False
+    first: int | None = None
+    """The first window that the primary judge was handed."""
+    on_fallback: bool = False
+    """Whether windows go to the fallback though the primary judge may be ready."""
     num_requests: int = 0
     answer: Answer | None = None
     """The newest (highest id) answer."""
     given_up: dict[Reason, int] = attrs.field(factory=dict)
     """The newest window given up, by reason."""
     held_up: bool = False
-    """Whether a window had nowhere to go because the backend wasn't ready."""
+    """Whether the newest window had nowhere to go because the backend wasn't ready."""
     ended: float | None = None
     ended_at: float | None = None
     agent_ended: bool = False
@@ -99,9 +105,17 @@ class Overlap:
         self.cause = cause
         self.agent_ended = cause is Reason.AGENT_ENDED
 
-    def give_up(self, window_id: int, reason: Reason) -> None:
-        """Note a window that will have no answer."""
-        self.given_up[reason] = max(window_id, self.given_up.get(reason, window_id))
+    def handed_over(self, window: PendingWindow) -> None:
+        """Count a window that its judge got."""
+        self.num_requests += 1
+        if self.first is None and window.judge is Judge.PRIMARY:
+            self.first = window.id
+
+    def give_up(self, window: PendingWindow, reason: Reason) -> None:
+        """Note a window that will have no answer; after the first, the fallback judges."""
+        self.given_up[reason] = max(window.id, self.given_up.get(reason, window.id))
+        if window.judge is Judge.PRIMARY and self.first in (None, window.id):
+            self.on_fallback = True
 
     def decided(self, answer: Answer, now: float, counts: Counts) -> Verdict:
         """Return the verdict of a positive answer."""
@@ -109,24 +123,27 @@ class Overlap:
             Outcome.INTERRUPTION, answer.policy, answer, now, counts, detected=answer.arrived
         )
 
-    def settled(self, now: float, counts: Counts) -> Verdict:
-        """Return the verdict of an overlap that ended without a positive answer."""
-        reason = self.cause or self._open_question()
+    def settled(self, now: float, counts: Counts, unanswered: bool) -> Verdict:
+        """Return the verdict of an overlap that ended without a positive answer.
+
+        ``unanswered``: windows are on the wire still.
+        """
+        reason = self.cause or self._open_question(unanswered)
         answer = self.answer
         if reason is None and answer is not None:
             return self._verdict(Outcome.BACKCHANNEL, answer.policy, answer, now, counts)
         return self._verdict(Outcome.INCONCLUSIVE, reason, answer, now, counts)
 
-    def _open_question(self) -> Reason | None:
-        """Return why the answers don't settle it, if they don't."""
-        for reason in _GIVEN_UP:
-            if self.given_up.get(reason, -1) > self.newest_answer:
-                return reason
-        if self.answer is not None:
-            return None
-        if self.held_up:
-            return Reason.CONNECTION
-        return Reason.TIMEOUT if self.num_requests else Reason.NO_REQUEST
+    def _open_question(self, unanswered: bool) -> Reason | None:
+        """Return the first reason for which the answers don't settle it, if one does."""
+        newest = self.newest_answer
+        applies = {reason for reason, window_id in self.given_up.items() if window_id > newest}
+        if self.answer is None:
+            applies |= {Reason.CONNECTION} if self.held_up else set()
+            applies |= {Reason.TIMEOUT} if unanswered else {Reason.NO_REQUEST}
+        return next(
+            (reason for reason in (*GIVEN_UP, Reason.NO_REQUEST) if reason in applies), None
+        )
 
     def _verdict(
         self,

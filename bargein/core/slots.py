@@ -19,6 +19,10 @@ class PendingWindow:
     id: int
     overlap: int
     cut: Cut
+    speech_start: int
+    """Where the caller's speech began, on the 16 kHz grid."""
+    agent_start: int
+    """Where the agent's turn began, on the 16 kHz grid."""
     judge: Judge = Judge.PRIMARY
     threshold: float | None = None
     min_frames: int = 2
@@ -43,7 +47,12 @@ class Slots:
     @property
     def free(self) -> int:
         """Windows that could be sent now."""
-        return max(0, self.limit - len(self._windows))
+        return self.limit - len(self._windows)
+
+    @property
+    def open_to_newer(self) -> int:
+        """Places that a newer window can have: free ones, and those not handed over yet."""
+        return self.limit - sum(window.sent is not None for window in self._windows.values())
 
     def get(self, window_id: int) -> PendingWindow | None:
         """Find a window by its id."""
@@ -60,9 +69,3 @@ class Slots:
     def oldest_unsent(self) -> PendingWindow | None:
         """Find the window that a newer one may supersede."""
         return next((w for w in self._windows.values() if w.sent is None), None)
-
-    def deadline(self) -> float | None:
-        """Return the earliest deadline, monotonic seconds."""
-        return min(
-            (w.deadline for w in self._windows.values() if w.deadline is not None), default=None
-        )

@@ -55,7 +55,8 @@ EFFECTS: dict[str, str] = {
     "refuse": "refused: StateError",
     "buffer": "counted; buffered while the agent speaks",
     "cut": "buffered; a window is cut at each interval",
-    "gap": "up to 0.2 s: silence, and the cadence goes on; longer: the window is emptied",
+    "gap": "up to 0.2 s: silence; longer: the window is emptied",
+    "cut_gap": "as silence it counts for the cadence; longer than 0.2 s, the cadence starts anew",
     "skip": "positions move on",
     "set_format": "the window is emptied; the cadence starts anew",
     "begin_turn": "a new turn: overlap count 0, empty window",
@@ -130,7 +131,7 @@ TABLE: dict[State, dict[type, Cell]] = {
     _S.OPEN: _row(_S.OPEN)
     | {
         Audio: Cell("cut", (_S.OPEN, _S.SPEAKING)),
-        Gap: Cell("gap", (_S.OPEN, _S.SPEAKING)),
+        Gap: Cell("cut_gap", (_S.OPEN, _S.SPEAKING)),
         AgentSpeechStarted: Cell("nothing", (_S.OPEN,)),
         AgentSpeechEnded: Cell("end_turn", (_S.SILENT,)),
         OverlapSpeechStarted: Cell("ignore", (_S.OPEN,)),
