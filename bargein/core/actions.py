@@ -69,10 +69,10 @@ class Verdict:
     total_duration: float = 0.0
     prediction_duration: float = 0.0
     speech_input: npt.NDArray[np.int16] | None = attrs.field(
-        default=None, eq=_arrays_equal, repr=False
+        default=None, eq=_arrays_equal, hash=False, repr=False
     )
     probabilities: npt.NDArray[np.float32] | None = attrs.field(
-        default=None, eq=_arrays_equal, repr=False
+        default=None, eq=_arrays_equal, hash=False, repr=False
     )
     probability: float = 0.0
     num_requests: int = 0

@@ -41,11 +41,15 @@ class InterruptionCacheEntry:
     """
 
     created_at: int = 0
-    speech_input: npt.NDArray[np.int16] | None = attrs.field(default=None, eq=_arrays_equal)
+    speech_input: npt.NDArray[np.int16] | None = attrs.field(
+        default=None, eq=_arrays_equal, hash=False
+    )
     total_duration: float | None = None
     prediction_duration: float | None = None
     detection_delay: float | None = None
-    probabilities: npt.NDArray[np.float32] | None = attrs.field(default=None, eq=_arrays_equal)
+    probabilities: npt.NDArray[np.float32] | None = attrs.field(
+        default=None, eq=_arrays_equal, hash=False
+    )
     is_interruption: bool | None = None
 
     def get_total_duration(self, default: float = 0.0) -> float:
@@ -96,11 +100,11 @@ class OverlappingSpeechEvent:
     prediction_duration: float = 0.0
     """The backend's own time for it."""
     speech_input: npt.NDArray[np.int16] | None = attrs.field(
-        default=None, eq=_arrays_equal, repr=False
+        default=None, eq=_arrays_equal, hash=False, repr=False
     )
     """That window: int16 ``(n,)``, 16 kHz mono, read-only."""
     probabilities: npt.NDArray[np.float32] | None = attrs.field(
-        default=None, eq=_arrays_equal, repr=False
+        default=None, eq=_arrays_equal, hash=False, repr=False
     )
     """Its probabilities: float32, one per 25 ms, read-only."""
     probability: float = 0.0

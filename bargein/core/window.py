@@ -55,11 +55,13 @@ class Window:
 
     id: int
     overlap: int
-    samples: npt.NDArray[np.int16] = attrs.field(eq=_arrays_equal, converter=_read_only, repr=False)
+    samples: npt.NDArray[np.int16] = attrs.field(
+        eq=_arrays_equal, hash=False, converter=_read_only, repr=False
+    )
     start: int | None = None
     speech_start: int | None = None
     agent_start: int | None = None
-    speech: Speech | None = attrs.field(default=None, repr=False)
+    speech: Speech | None = attrs.field(default=None, hash=False, repr=False)
     threshold: float | None = None
     min_frames: int = 2
 
@@ -70,7 +72,14 @@ class Window:
 
 
 def _probabilities(values: object) -> npt.NDArray[np.float32]:
-    array = np.asarray(values, dtype=np.float32)
+    try:
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is told below
+            array = np.asarray(values, dtype=np.float32)
+    except (TypeError, ValueError) as exc:
+        raise ProtocolError(
+            f"probabilities came as {type(values).__name__} that isn't an array of numbers; "
+            "expected one per 25 ms frame, shape (n,)"
+        ) from exc
     if array.ndim != 1:
         raise ProtocolError(
             f"probabilities came with shape {array.shape}; expected one per 25 ms frame, shape (n,)"
@@ -86,7 +95,10 @@ def _probabilities(values: object) -> npt.NDArray[np.float32]:
 
 
 def _duration(value: float | None) -> float:
-    seconds = 0.0 if value is None else float(value)
+    try:
+        seconds = 0.0 if value is None else float(value)
+    except (TypeError, ValueError, OverflowError):
+        seconds = math.nan
     if not (math.isfinite(seconds) and seconds >= 0.0):
         raise ProtocolError(f"a prediction's duration came as {value!r}; expected seconds >= 0")
     return seconds
@@ -108,7 +120,10 @@ class Prediction:
     """
 
     probabilities: npt.NDArray[np.float32] = attrs.field(
-        converter=_probabilities, eq=_arrays_equal, factory=lambda: np.zeros(0, np.float32)
+        converter=_probabilities,
+        eq=_arrays_equal,
+        hash=False,
+        factory=lambda: np.zeros(0, np.float32),
     )
     is_interruption: bool | None = None
     duration: float = attrs.field(default=0.0, converter=_duration)
