@@ -1,0 +1,256 @@
+"""A call's inputs on their way to the machine: voice activity, echo gate, overlap tracker.
+
+People have audio, a VAD and a playout; the machine wants sentinels. The pipeline finds them and
+hands them over at the positions at which they fall, in one order with the audio. It is what a live
+stream and the analysis of a recording share. Sans-IO, like what it holds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bargein.audio import decode, read_frame
+from bargein.vad.track import CHUNK, SpeechTrack
+
+from .actions import Action
+from .agent_voice import AgentVoice
+from .buffer import MAX_SILENCE
+from .echo import EchoGate
+from .inbox import Attention
+from .inputs import (
+    AgentAudio,
+    AgentSpeechEnded,
+    AgentSpeechStarted,
+    Audio,
+    Gap,
+    SetFormat,
+    Skip,
+    VoiceActivity,
+)
+from .listener import WARM_UP, Listener
+from .machine import InterruptionMachine
+from .options import round_half_up
+from .playout import Playout
+from .states import State
+from .timeline import Timeline
+from .tracker import Fallen, OverlapTracker, Sentinel
+from .window import WINDOW_RATE
+
+__all__ = ["Pipeline"]
+
+LIVE_CHUNKS = 3
+"""Chunks (of 32 ms) that a live stream's VAD takes at a time: singly they cost twice as much."""
+
+KEEP_MARGIN = 0.25
+"""Seconds kept beyond the longest window, so that what was skipped never touches its filter."""
+
+
+class Pipeline:
+    """Finds the sentinels of a call and gives everything to the machine, in one order.
+
+    ``tracker``
+        Turns voice activity into overlaps; ``None``: the user pushes the sentinels.
+    ``speech``
+        Where the library's own VAD keeps what it finds; ``None``: the user pushes
+        :class:`~bargein.core.VoiceActivity`. Give the machine the same one.
+    ``gate``, ``playout``
+        The echo gate, and whether the agent is audible, both fed by
+        :class:`~bargein.core.AgentAudio`.
+
+    Not thread-safe; one owner feeds it.
+    """
+
+    def __init__(
+        self,
+        machine: InterruptionMachine,
+        *,
+        tracker: OverlapTracker | None = None,
+        speech: SpeechTrack | None = None,
+        gate: EchoGate | None = None,
+        playout: Playout | None = None,
+    ) -> None:
+        self.machine = machine
+        self._tracker = tracker
+        self._timeline = Timeline(machine.format)
+        self._agent = AgentVoice(playout, None if gate is None else gate.push)
+        self._due: deque[tuple[int, Sentinel]] = deque()
+        """The agent's starts and ends that lie ahead, by grid position."""
+        self._listener: Listener | None = None
+        if speech is not None and tracker is not None:
+            self._listener = Listener(speech, self._timeline, gate)
+
+    # --- what comes in ----------------------------------------------------------------------
+
+    def handle(self, item: Any, *, now: float) -> list[Action]:
+        """Take one input, stamped ``now``; see :meth:`InterruptionMachine.handle`."""
+        effect = _EFFECTS.get(type(item))
+        if effect is not None:
+            return effect(self, item, now)
+        if type(item).__module__ != Audio.__module__:
+            return self._audio(Audio(read_frame(item, self.machine.format)[0]), now)
+        return self.machine.handle(item, now=now)
+
+    def _audio(self, item: Audio, now: float) -> list[Action]:
+        """Hand audio over in pieces, each sentinel at the position at which it falls."""
+        timeline = self._timeline
+        width, rate = timeline.format.frame_width, timeline.format.sample_rate
+        begin, end = timeline.position, timeline.position + len(item.data) // width
+        self._expect(self._agent.pause(timeline.grid(end)))
+        actions: list[Action] = []
+
+        def give(stop: int) -> None:
+            start = timeline.position
+            if stop > start:
+                data = item.data[(start - begin) * width : (stop - begin) * width]
+                actions.extend(self._caller_audio(Audio(data), now - (end - stop) / rate))
+
+        while self._due and timeline.position_of(self._due[0][0]) <= end:
+            index, sentinel = self._due.popleft()
+            give(timeline.position_of(index))
+            actions += self.handle(sentinel, now=now - (end - timeline.position) / rate)
+        give(end)
+        return actions
+
+    def _caller_audio(self, item: Audio, now: float) -> list[Action]:
+        """Hand over audio in which the agent's state doesn't change."""
+        timeline = self._timeline
+        width, rate = timeline.format.frame_width, timeline.format.sample_rate
+        begin = at = timeline.position
+        end = timeline.position = begin + len(item.data) // width
+        actions: list[Action] = []
+
+        def give(start: int, stop: int) -> None:
+            data = item.data[(start - begin) * width : (stop - begin) * width]
+            actions.extend(self.machine.handle(Audio(data), now=now - (end - stop) / rate))
+
+        for position, fallen in self._found(decode(item.data, timeline.format)):
+            if position > at:
+                give(at, position)
+                at = position
+            actions += self._tell([fallen], now - (end - position) / rate)
+        if at < end:
+            give(at, end)
+        return actions
+
+    def _found(self, samples: npt.NDArray[np.int16]) -> list[tuple[int, Fallen]]:
+        """Let the VAD hear audio that ends here; return what falls in it, and where."""
+        if self._listener is None or self._tracker is None:
+            return []
+        found = self._listener.hear(samples)
+        fallen = []
+        for at, probability in enumerate(found.probabilities.tolist(), found.first):
+            for entry in self._tracker.voice_activity(probability, (at + 1) * CHUNK, at * CHUNK):
+                fallen.append((self._listener.due(entry.position), entry))
+        return fallen
+
+    def _gap(self, item: Gap, now: float) -> list[Action]:
+        seconds = Fraction(str(item.duration))
+        samples = round_half_up(seconds * self._timeline.format.sample_rate)
+        self._timeline.position += samples
+        actions = self.machine.handle(item, now=now)
+        if seconds > MAX_SILENCE:
+            self._lose_track()
+        else:  # the VAD hears the silence that the window holds; what falls in it, falls at its end
+            found = self._found(np.zeros(samples, np.int16))
+            actions += self._tell([fallen for _, fallen in found], now)
+        return actions
+
+    def _skip(self, item: Skip, now: float) -> list[Action]:
+        self._timeline.position += item.samples
+        self._lose_track()
+        return self.machine.handle(item, now=now)
+
+    def _set_format(self, item: SetFormat, now: float) -> list[Action]:
+        self._timeline.set_format(item.format)
+        self._lose_track()
+        return self.machine.handle(item, now=now)
+
+    def _lose_track(self) -> None:
+        if self._listener is not None:
+            self._listener.lose_track()
+
+    def _voice_activity(self, item: VoiceActivity, now: float) -> list[Action]:
+        if self._tracker is None:
+            return []
+        end = self._timeline.grid(self._timeline.position)
+        return self._tell(self._tracker.voice_activity(item.probability, end), now)
+
+    # --- the agent --------------------------------------------------------------------------
+
+    def _agent_started(self, item: AgentSpeechStarted, now: float) -> list[Action]:
+        if self._tracker is None:
+            return self.machine.handle(item, now=now)
+        if self._listener is not None:
+            found = self._listener.start()  # the agent is silent: nothing can fall yet
+            for at, probability in enumerate(found.probabilities.tolist(), found.first):
+                self._tracker.voice_activity(probability, (at + 1) * CHUNK, at * CHUNK)
+        position = self._timeline.grid(self._timeline.position)
+        return self._tell(self._tracker.agent_started(position), now)
+
+    def _agent_ended(self, item: AgentSpeechEnded, now: float) -> list[Action]:
+        if self._tracker is None:
+            return self.machine.handle(item, now=now)
+        if self._listener is not None:
+            self._listener.stop()
+        position = self._timeline.grid(self._timeline.position)
+        return self._tell(self._tracker.agent_ended(position), now)
+
+    def _agent_audio(self, item: AgentAudio, now: float) -> list[Action]:
+        self._expect(self._agent.hear(item, self._timeline.grid(self._timeline.position)))
+        return []
+
+    def _expect(self, fallen: Sequence[Fallen]) -> None:
+        """Note what falls where the caller's audio hasn't come to."""
+        here = self._timeline.grid(self._timeline.position)
+        self._due.extend((max(entry.position, here), entry.sentinel) for entry in fallen)
+
+    def _tell(self, fallen: Sequence[Fallen], now: float) -> list[Action]:
+        actions: list[Action] = []
+        for entry in fallen:
+            actions += self.machine.handle(entry.sentinel, now=now)
+        return actions
+
+    # --- what a live stream's worker needs to know ------------------------------------------
+
+    def attention(self) -> Attention:
+        """Return what is worth waking up for, and how much audio must be kept unread."""
+        machine, tracker = self.machine, self._tracker
+        rate = self._timeline.format.sample_rate
+        silent = machine.state is State.SILENT
+        wake_after = machine.samples_to_cut()
+        keep: float | None = None
+        if self._listener is not None and not silent:
+            step = LIVE_CHUNKS * CHUNK * rate // WINDOW_RATE
+            wake_after = step if wake_after is None else min(step, wake_after)
+        elif silent:
+            keep = machine.options.audio_prefix_duration * machine.options.prefix_before_agent
+            keep = max(keep, WARM_UP if self._listener is not None else 0.0)
+        elif wake_after is None:
+            keep = machine.options.max_audio_duration
+        crossing, above = None, False
+        if tracker is not None and tracker.next_position is None:
+            crossing, above = tracker.next_crossing.threshold, not tracker.next_crossing.rising
+        return Attention(
+            wake_after=wake_after,
+            keep=None if keep is None else round((keep + KEEP_MARGIN) * rate),
+            crossing=crossing,
+            above=above,
+        )
+
+
+_EFFECTS: dict[type, Callable[[Pipeline, Any, float], list[Action]]] = {
+    Audio: Pipeline._audio,
+    Gap: Pipeline._gap,
+    Skip: Pipeline._skip,
+    SetFormat: Pipeline._set_format,
+    VoiceActivity: Pipeline._voice_activity,
+    AgentAudio: Pipeline._agent_audio,
+    AgentSpeechStarted: Pipeline._agent_started,
+    AgentSpeechEnded: Pipeline._agent_ended,
+}

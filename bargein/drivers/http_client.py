@@ -1,0 +1,318 @@
+"""Windows over HTTP, with requests: kept-alive connections, and requests that can be aborted.
+
+``requests``' timeout is per read, so a reply that drips in byte by byte outlives it, and nothing in
+it ends a request from another thread. Here each request knows its socket, and whoever keeps the
+time shuts it down: the thread that waits comes free at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.hooks import default_hooks
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_environ_proxies
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from bargein._version import __version__
+from bargein.core.token_cache import TokenCache
+from bargein.errors import (
+    APIConnectionError,
+    APIError,
+    APITimeoutError,
+    ProtocolError,
+)
+from bargein.wire.http import CONTENT_TYPE, InterruptionResponse, decode_reply, request_target
+
+__all__ = ["MAX_REPLY", "USER_AGENT", "HttpClient", "HttpRequest"]
+
+USER_AGENT = f"bargein/{__version__}"
+
+MAX_REPLY = 1 << 20
+"""Bytes. A reply's probabilities take some 2 KB; a megabyte isn't one."""
+
+
+class HttpRequest:
+    """One request on its way. ``abort`` may come from any thread, at any time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self.aborted = False
+        self.reused = False
+        """Whether it went out on a connection that had served before."""
+
+    def adopt(self, sock: socket.socket, *, reused: bool = False) -> None:
+        """Note the socket that the request uses now; ends it if the request was aborted."""
+        with self._lock:
+            self._socket, self.reused = sock, reused
+            if self.aborted:
+                _shut(sock)
+
+    def abort(self) -> None:
+        """Shut the request's socket down, so that whoever reads or connects on it comes free."""
+        with self._lock:
+            self.aborted = True
+            if self._socket is not None:
+                _shut(self._socket)
+
+    def finish(self) -> None:
+        """Let go of the socket, which may serve another request now."""
+        with self._lock:
+            self._socket = None
+
+
+def _shut(sock: socket.socket) -> None:
+    # Not ssl.SSLSocket.shutdown: that one takes the TLS layer from under the thread that reads.
+    with contextlib.suppress(OSError):  # not connected yet, or gone already
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+_current = threading.local()
+"""``request``: the :class:`HttpRequest` that this thread makes."""
+
+
+class _Tracked:
+    """What both kinds of connection add to urllib3's: the request learns which socket it uses."""
+
+    def _new_conn(self: Any) -> socket.socket:
+        try:
+            return _connect(self._dns_host, self.port, self.timeout, self.socket_options)
+        except socket.gaierror as error:
+            raise urllib3.exceptions.NameResolutionError(self.host, self, error) from error
+        except TimeoutError as error:
+            raise urllib3.exceptions.ConnectTimeoutError(
+                self, f"connecting to {self.host} took over {self.timeout} s"
+            ) from error
+        except OSError as error:
+            raise urllib3.exceptions.NewConnectionError(
+                self, f"connecting to {self.host} failed: {error}"
+            ) from error
+
+    def request(self: Any, *args: Any, **kwargs: Any) -> None:
+        if self.sock is not None:
+            _current.request.adopt(self.sock, reused=True)
+        super().request(*args, **kwargs)  # type: ignore[misc]
+
+
+def _connect(host: str, port: int, timeout: Any, options: Any) -> socket.socket:
+    """Connect as ``socket.create_connection`` does, the request knowing each socket tried."""
+    problem: OSError = OSError(f"{host} has no address")
+    for family, kind, proto, _, address in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
+        sock = socket.socket(family, kind, proto)
+        try:
+            for option in options or ():
+                sock.setsockopt(*option)
+            if isinstance(timeout, (int, float)):
+                sock.settimeout(timeout)
+            _current.request.adopt(sock)
+            if _current.request.aborted:
+                raise TimeoutError("aborted")
+            sock.connect(address)
+            return sock
+        except OSError as error:
+            sock.close()
+            problem = error
+    raise problem
+
+
+class _Http(_Tracked, HTTPConnection):
+    pass
+
+
+class _Https(_Tracked, HTTPSConnection):
+    pass
+
+
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _Http
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _Https
+
+
+_POOLS = {"http": _HttpPool, "https": _HttpsPool}
+
+
+class _Adapter(HTTPAdapter):
+    """requests' adapter over connections that tell their sockets, through proxies as well.
+
+    The TLS context is ours, whole: requests would add certifi's roots to a CA file of the user's.
+    """
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self._context = tls
+        super().__init__(pool_connections=1, pool_maxsize=1)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """The context has all that there is to verify."""
+
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
+    ) -> Any:
+        host, _ = super().build_connection_pool_key_attributes(request, True, None)
+        return host, {}
+
+
+class HttpClient:
+    """Posts windows to one server. Thread-safe: each thread keeps a connection of its own.
+
+    ``timeout`` in seconds bounds connecting and each read; the whole is bounded by whoever holds
+    the :class:`HttpRequest` and aborts it. Redirects aren't followed: a token goes nowhere else.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        timeout: float,
+        tls: ssl.SSLContext,
+        token: TokenCache | None = None,
+    ) -> None:
+        self._base_url = base_url
+        self._timeout = timeout
+        self._token = token
+        self._tls = tls
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._adapters: list[_Adapter] = []
+        self._proxies = get_environ_proxies(base_url, no_proxy=None)
+        self._closed = False
+
+    def judge(
+        self,
+        request: HttpRequest,
+        window_id: int,
+        samples: npt.NDArray[np.int16],
+        *,
+        threshold: float | None,
+        min_frames: int,
+    ) -> InterruptionResponse:
+        """Post a window (int16 ``(n,)``, 16 kHz) and return the answer; blocks.
+
+        Raises an :class:`~bargein.errors.APIError`, and nothing of ``requests``.
+        """
+        url = request_target(self._base_url, threshold, min_frames, window_id)
+        body = samples.astype("<i2", copy=False).tobytes()
+        started = time.monotonic()
+        try:
+            status, headers, reply = self._post(request, url, body)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._explain(error, request, time.monotonic() - started) from error
+        finally:
+            request.finish()
+        return decode_reply(
+            status,
+            headers,
+            reply,
+            window_id=window_id,
+            round_trip=time.monotonic() - started,
+            now=time.time(),
+        )
+
+    def _post(self, request: HttpRequest, url: str, body: bytes) -> tuple[int, Any, bytes]:
+        _current.request = request
+        try:
+            return self._exchange(url, body)
+        except requests.ConnectionError:
+            # A kept-alive connection that the server closed meanwhile is nobody's fault, and a
+            # window may be judged twice: once more, on a new one.
+            if not request.reused or request.aborted:
+                raise
+            return self._exchange(url, body)
+        finally:
+            _current.request = None
+
+    def _exchange(self, url: str, body: bytes) -> tuple[int, Any, bytes]:
+        response = self._adapter().send(
+            self._prepare(url, body), stream=True, timeout=self._timeout, proxies=self._proxies
+        )
+        try:
+            reply = response.raw.read(MAX_REPLY + 1, decode_content=True)
+            if len(reply) > MAX_REPLY:
+                raise ProtocolError(f"the reply is larger than {MAX_REPLY} bytes; it was not read")
+            return response.status_code, response.headers, reply
+        finally:
+            response.close()
+
+    def _prepare(self, url: str, body: bytes) -> requests.PreparedRequest:
+        # A requests.Session would work out proxies, cookies and ~/.netrc anew for each window:
+        # twice the cost of the request itself, and another's credentials in the place of ours.
+        prepared = requests.PreparedRequest()
+        prepared.method, prepared.url, prepared.body = "POST", url, body
+        headers = {
+            "Content-Type": CONTENT_TYPE,
+            "Content-Length": str(len(body)),
+            "User-Agent": USER_AGENT,
+            "Accept": "application/json",
+        }
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token.token(now=time.time())}"
+        prepared.headers = CaseInsensitiveDict(headers)
+        prepared.hooks = default_hooks()
+        return prepared
+
+    def _adapter(self) -> _Adapter:
+        adapter: _Adapter | None = getattr(self._local, "adapter", None)
+        if adapter is None:
+            adapter = _Adapter(self._tls)
+            with self._lock:
+                if self._closed:
+                    raise APIConnectionError("the detector was closed", retryable=False)
+                self._adapters.append(adapter)
+            self._local.adapter = adapter
+        return adapter
+
+    def _explain(self, error: Exception, request: HttpRequest, took: float) -> APIError:
+        """Turn what requests, urllib3 or the system raised into this library's words."""
+        if request.aborted:
+            return APITimeoutError(f"no reply within {took:.2f} s; the request was aborted")
+        where = self._base_url
+        if isinstance(error, requests.exceptions.SSLError):
+            return APIConnectionError(f"TLS with {where} failed: {_innermost(error)}")
+        if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)):
+            return APITimeoutError(f"{where} was silent for {self._timeout:g} s")
+        if isinstance(error, requests.exceptions.ProxyError):
+            return APIConnectionError(f"the proxy for {where} failed: {_innermost(error)}")
+        return APIConnectionError(f"the connection to {where} failed: {_innermost(error)}")
+
+    def close(self) -> None:
+        """Close all kept-alive connections; requests on their way end by themselves."""
+        with self._lock:
+            self._closed = True
+            adapters, self._adapters = self._adapters, []
+        for adapter in adapters:
+            adapter.close()
+
+
+def _innermost(error: BaseException) -> str:
+    """Return the first cause's words: the outer layers only name each other."""
+    seen: BaseException = error
+    while True:
+        inner = seen.__cause__ or seen.__context__ or getattr(seen, "reason", None)
+        if inner is None and seen.args and isinstance(seen.args[0], BaseException):
+            inner = seen.args[0]
+        if not isinstance(inner, BaseException) or inner is seen:
+            return str(seen) or type(seen).__name__
+        seen = inner
