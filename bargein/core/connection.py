@@ -1,7 +1,7 @@
 """Connection life: when a remote is tried, when it is left alone, what of its faults is told.
 
-What HTTP and WebSocket have in common, and HTTP itself. Sans-IO: news and ``now`` go in, actions
-come out. The interruption machine owns windows and their deadlines; this one owns the remote.
+What HTTP and WebSocket have in common. Sans-IO: news and ``now`` go in, actions come out. The
+interruption machine owns windows and their deadlines; this one owns the way to the remote.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import attrs
 
-from bargein.errors import APIConnectionError, APIError, APITimeoutError, StateError
+from bargein.errors import APIError, APITimeoutError, StateError
 
 from .actions import CancelWindow
 from .connect_options import APIConnectOptions
@@ -19,23 +19,19 @@ from .connection_items import (
     AnnounceError,
     CallChanged,
     ConnectionAction,
-    Done,
     FailStream,
     Garbled,
     Open,
-    RequestFailed,
-    Shut,
     Tell,
-    Update,
 )
-from .connection_states import HTTP_TABLE, ConnectionState, Step, Timer
+from .connection_states import ConnectionState, Step, Timer
 from .inputs import Judge, JudgeReady, JudgeUnready, Reply, Settings, WindowFailed, WindowSent
-from .retry import HEALTHY_AFTER, RetrySchedule, asked_to_wait
+from .retry import HEALTHY_AFTER, RetrySchedule
 from .sessions import Desk, Session
 from .states import State
 from .verdicts import Reason
 
-__all__ = ["MAX_LATE_WINDOWS", "ConnectionCounts", "ConnectionMachine", "HttpConnection"]
+__all__ = ["MAX_LATE_WINDOWS", "ConnectionCounts", "ConnectionMachine"]
 
 MAX_LATE_WINDOWS = 4
 """Windows in a row that come too late before the connection counts as lost: with the default
@@ -240,7 +236,7 @@ class ConnectionMachine:
 
     def _too_late(self, session: Session) -> None:
         self._credit_age()
-        serves = session is self._main and self.state in (_S.READY, _S.HELD)
+        serves = session is self._main and self.state is _S.READY
         self._late += serves
         # a remote on trial has one chance: until it is well, callers are better off without it
         limit = 1 if self._given_up else MAX_LATE_WINDOWS
@@ -327,70 +323,3 @@ class ConnectionMachine:
     def _end(self) -> None:
         self.state = _S.ENDED
         self._desk.stop_all()
-
-
-def failure_reason(error: APIError) -> Reason:
-    """Say why a window is given up whose request failed so."""
-    return Reason.CONNECTION if isinstance(error, APIConnectionError) else Reason.ERROR
-
-
-class HttpConnection(ConnectionMachine):
-    """The way to a remote over HTTP: each request is an attempt, and there is nothing to keep.
-
-    Parameters and thread-safety as :class:`ConnectionMachine`.
-    """
-
-    TABLE = HTTP_TABLE
-
-    def __init__(
-        self,
-        options: APIConnectOptions | None = None,
-        *,
-        settings: Settings,
-        has_fallback: bool,
-        jitter: Callable[[], float],
-    ) -> None:
-        super().__init__(options, settings=settings, has_fallback=has_fallback, jitter=jitter)
-        self._main = Session(0)  # holds the windows, of whatever connection
-
-    def _try(self) -> None:
-        self._count(reconnects=int(self.state is not _S.IDLE))
-        self._late = 0
-        self.state = _S.READY
-        self._set_ready(True)
-
-    def _lose(self, error: APIError) -> None:
-        # other requests in flight have connections of their own, and their own deadlines
-        self._set_ready(False)
-        self._attempt_failed(error)
-
-    def _abandon(self) -> None:
-        self._fail_windows(self._serving(), Reason.CONNECTION)
-
-    def _do_settings(self, item: Update) -> None:
-        self.settings = item.settings
-        self._tell_settings()
-
-    def _do_shut(self, item: Shut) -> None:
-        self._end()
-        self._desk.act(Done())
-
-    def _do_request_failed(self, item: RequestFailed) -> None:
-        if self._take_window(item.window_id) is None:
-            return  # it was given up, and its request aborted: no news
-        self._set_ready(False)  # first, or the window that waits would be sent after it
-        self._fail_window(item.window_id, failure_reason(item.error))
-        self._attempt_failed(item.error)
-
-    def _do_straggler(self, item: RequestFailed) -> None:
-        """A request of before the outage was noticed: one outage, one attempt."""
-        if self._take_window(item.window_id) is None:
-            return
-        self._fail_window(item.window_id, failure_reason(item.error))
-        if not item.error.retryable:
-            self._give_up(item.error)
-            return
-        self._note(item.error)
-        wait = asked_to_wait(item.error)
-        if wait > self._desk.left(Timer.RETRY):
-            self._desk.start(Timer.RETRY, wait)

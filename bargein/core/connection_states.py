@@ -202,7 +202,6 @@ def _serving_row(state: ConnectionState) -> _Row:
             ServerError: ("server_error", (state, _S.HELD, *_GIVEN_UP)),
             Pong: ("pong", (state,)),
             WindowSent: ("sent", (state,)),
-            CancelWindow: ("cancelled", (state, *_FAILED)),
         }
     )
 
@@ -219,7 +218,8 @@ WEBSOCKET_TABLE: dict[ConnectionState, _Row] = {
             SessionLost: ("connect_failed", _FAILED),
         }
     ),
-    _S.READY: _serving_row(_S.READY),
+    _S.READY: _serving_row(_S.READY)
+    | _cells({CancelWindow: ("cancelled", (_S.READY, *_FAILED))}),
     _S.HELD: _serving_row(_S.HELD),
     _S.WAITING: _websocket_row(_S.WAITING),
     _S.RESTING: _websocket_row(_S.RESTING),
@@ -253,7 +253,7 @@ def _http_row(state: ConnectionState) -> _Row:
             Reply: ("answer", (state,)),
             CancelWindow: ("cancelled", (state,)),
             Garbled: ("garbled", (state,)),
-            RequestFailed: ("straggler", (state, *_GIVEN_UP)),
+            RequestFailed: ("straggler", (state,)),
         }
     )
 
@@ -265,10 +265,11 @@ HTTP_TABLE: dict[ConnectionState, _Row] = {
     | _cells(
         {
             CancelWindow: ("cancelled", (_S.READY, *_FAILED)),
-            RequestFailed: ("request_failed", _FAILED),
+            RequestFailed: ("request_failed", (_S.READY, *_FAILED)),
         }
     ),
-    _S.WAITING: _http_row(_S.WAITING),
+    _S.WAITING: _http_row(_S.WAITING)
+    | _cells({RequestFailed: ("straggler", (_S.WAITING, *_GIVEN_UP))}),
     _S.RESTING: _http_row(_S.RESTING),
     _S.ENDED: _nothing((*_COMMON, *_WINDOWS, RequestFailed), _S.ENDED),
 }
@@ -277,8 +278,7 @@ HTTP_TABLE: dict[ConnectionState, _Row] = {
 _UPDATE_INPUTS = (Update, *_NEWS)
 
 UPDATE_TABLE: dict[UpdateState, _Row] = {
-    _U.NONE: _nothing(_UPDATE_INPUTS, _U.NONE)
-    | _cells({Update: ("plan", (_U.PLANNED, _U.NONE))}),
+    _U.NONE: _nothing(_UPDATE_INPUTS, _U.NONE) | _cells({Update: ("plan", (_U.PLANNED, _U.NONE))}),
     _U.PLANNED: _nothing(_UPDATE_INPUTS, _U.PLANNED)
     | _cells({Update: ("replan", (_U.PLANNED, _U.NONE))}),
     _U.CONNECTING: _nothing(_UPDATE_INPUTS, _U.CONNECTING)
@@ -295,9 +295,9 @@ UPDATE_TABLE: dict[UpdateState, _Row] = {
     | _cells(
         {
             Update: ("replace", (_U.CREATING, _U.CONNECTING, _U.NONE)),
-            SessionCreated: ("switch", (_U.NONE, _U.PLANNED)),
+            SessionCreated: ("switch", (_U.NONE,)),
             ServerError: ("refused", (_U.PLANNED, _U.NONE)),
-            SessionClosed: ("refused", (_U.PLANNED, _U.NONE)),
+            SessionClosed: ("refused", (_U.PLANNED,)),
             SessionLost: ("refused", (_U.PLANNED, _U.NONE)),
         }
     ),

@@ -151,9 +151,7 @@ class SessionUpdate:
         self._forget()
         self._switch(session)
 
-    def _do_refused(
-        self, item: ConnectFailed | SessionLost | ServerError | SessionClosed
-    ) -> None:
+    def _do_refused(self, item: ConnectFailed | SessionLost | ServerError | SessionClosed) -> None:
         if isinstance(item, SessionClosed):
             error = APIError("the server closed the new session instead of creating it")
         else:
