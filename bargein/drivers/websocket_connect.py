@@ -246,7 +246,9 @@ class ConnectAttempt:
                 f"{doing} failed: its certificate isn't trusted ({error.verify_message}); "
                 f"name its root with ca_file, or check base_url"
             )
-        if isinstance(error, (socket.gaierror, UnicodeError)):
+        if isinstance(error, UnicodeDecodeError):
+            return ProtocolError(f"{doing} failed: the answer isn't a WebSocket's ({error})")
+        if isinstance(error, (socket.gaierror, UnicodeError)):  # a name too long for the DNS
             return APIConnectionError(
                 f"{doing} failed: the name can't be looked up ({error}); check base_url"
             )

@@ -237,11 +237,10 @@ class WebSocketConnection:
                 break
             self._take(data)
             budget -= len(data)
-            if self._tls is None:
-                if len(data) < _READ_SIZE or budget <= 0:  # a short read has emptied the socket
-                    break
-            elif budget <= 0 and not self._tls.pending():
-                break
+            if budget <= 0:
+                break  # poll, or read_now, tells that there is more
+            if self._tls is None and len(data) < _READ_SIZE:
+                break  # a short read has emptied the socket; TLS gives a record at a time
         if self._failure is not None:
             self._end(self._failure)
         events, self._unread = self._unread, []

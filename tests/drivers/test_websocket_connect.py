@@ -33,6 +33,9 @@ PROXY_VARIABLES = [
     for key in ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
     for name in (key, key.upper())
 ]
+# Here and not in the tests: a traceback shows their lines.
+TOKEN = {"Authorization": "Bearer hunter2"}
+PASSWORD_HOST = "me:hunter2@127.0.0.1"
 
 
 @pytest.fixture(autouse=True)
@@ -49,9 +52,7 @@ def trusting(tmp_path: Path) -> ssl.SSLContext:
 def refused(script: Script, *, timeout: float = BOUND) -> APIError:
     """The error of connecting to a server that runs ``script``."""
     with Server(script) as server, pytest.raises(APIError) as caught:
-        connect(
-            server.url("ws", "/v1/bargein"), {"Authorization": "Bearer hunter2"}, timeout=timeout
-        )
+        connect(server.url("ws", "/v1/bargein"), TOKEN, timeout=timeout)
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
     return caught.value
 
@@ -345,6 +346,7 @@ def test_an_attempt_can_be_called_off_while_the_server_stalls(
         assert asked.wait(BOUND)
         attempt.cancel()
         thread.join(BOUND)
+        assert not thread.is_alive()  # while the server still holds the connection
 
     assert len(found) == 1
 
@@ -370,9 +372,12 @@ def test_an_attempt_can_be_called_off_while_it_connects() -> None:
         thread = threading.Thread(target=run)
         thread.start()
         assert opened.wait(BOUND)
-        while thread.is_alive():  # it may not have come to connect() yet
+        for _ in range(1000):  # it may not have come to connect() yet
             attempt.cancel()
-            thread.join(0.01)
+            thread.join(BOUND / 1000)
+            if not thread.is_alive():
+                break
+        assert not thread.is_alive()
 
     assert "was called off" in found[0]
 
@@ -581,7 +586,7 @@ def test_a_proxy_that_refuses(
     status: str, retryable: bool, complaint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with proxy(status) as (middle, _):
-        monkeypatch.setenv("http_proxy", middle.url("http", host="me:hunter2@127.0.0.1"))
+        monkeypatch.setenv("http_proxy", middle.url("http", host=PASSWORD_HOST))
         with pytest.raises(APIConnectionError, match=complaint) as caught:
             connect("ws://[2001:db8::1]:81", {}, timeout=BOUND)
 

@@ -168,6 +168,7 @@ def test_a_message_keeps_its_own_copy_of_what_can_be_written_to() -> None:
     ("value", "reason"),
     [
         ("[NaN]", "nan"),
+        ("[0.5, NaN]", "nan"),
         ("[0.5, NaN, 2]", "nan"),
         ("[Infinity]", "inf"),
         ("[-Infinity]", "-inf"),
