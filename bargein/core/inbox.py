@@ -131,7 +131,9 @@ class Inbox:
             data = frame
         else:
             data, fmt = read_frame(frame, fmt)
-        run = self._run or self._begin_run(fmt)
+        run = self._run
+        if run is None or self.format is None:
+            run = self._begin_run(fmt)
         if self.waiting > self._limit:
             self._shed(run.rate)
         samples = len(data) // run.width
@@ -150,6 +152,7 @@ class Inbox:
             self._check_open(type(item).__name__)
         if isinstance(item, SetFormat):
             self.format = item.format
+            self.attention = self._attention
         self.ended = self.ended or isinstance(item, (EndOfInput, Close))
         self._items.append(Stamped(item, now))
         self._run = None
@@ -164,7 +167,7 @@ class Inbox:
             raise OptionError(
                 f"a voice activity came as {probability!r}; expected a probability from 0 to 1"
             )
-        run = self._run or self._begin_run(self.format or AudioFormat())
+        run = self._run or self._begin_run(None)
         quiet = self.attention.is_quiet(probability)
         mark = (run.end, Stamped(VoiceActivity(probability), now))
         if (
@@ -186,7 +189,7 @@ class Inbox:
         :class:`~bargein.errors.FrameError` for a wrong frame.
         """
         data, fmt = read_frame(frame, format)
-        run = self._run or self._begin_run(self.format or AudioFormat())
+        run = self._run or self._begin_run(None)
         item = AgentAudio(data, fmt)
         run.marks.append((run.end, Stamped(item, now)))
         self._agent_waiting += item.duration
@@ -194,10 +197,14 @@ class Inbox:
             self._shed_agent(run)
         return self._agent_waiting >= AGENT_AUDIO_STEP
 
-    def _begin_run(self, fmt: AudioFormat) -> _Run:
+    def _begin_run(self, fmt: AudioFormat | None) -> _Run:
+        """Begin a stretch of audio and marks; ``None``: of marks, while the format is open."""
         self._check_open("audio")
-        self.format = fmt
-        self.attention = self._attention  # its limits depend on the rate
+        if self.format is None and fmt is not None:
+            self.format = fmt
+            self._items.append(Stamped(SetFormat(fmt), 0.0))
+            self.attention = self._attention  # its limits depend on the rate
+        fmt = self.format or AudioFormat()
         self._run = run = _Run(fmt.frame_width, fmt.sample_rate)
         self._items.append(run)
         return run

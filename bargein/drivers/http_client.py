@@ -152,7 +152,7 @@ class _Adapter(HTTPAdapter):
     The TLS context is ours, whole: requests would add certifi's roots to a CA file of the user's.
     """
 
-    def __init__(self, tls: ssl.SSLContext) -> None:
+    def __init__(self, tls: ssl.SSLContext | None) -> None:
         self._context = tls
         super().__init__(pool_connections=1, pool_maxsize=1)
 
@@ -187,7 +187,7 @@ class HttpClient:
         base_url: str,
         *,
         timeout: float,
-        tls: ssl.SSLContext,
+        tls: ssl.SSLContext | None,
         token: TokenCache | None = None,
     ) -> None:
         self._base_url = base_url

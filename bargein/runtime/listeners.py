@@ -6,11 +6,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, TypeVar, overload
 
+from bargein.core import (
+    InterruptionDetectionError,
+    InterruptionMetrics,
+    OverlappingSpeechEvent,
+)
 from bargein.errors import OptionError
 
-__all__ = ["EVENT_TYPES", "Listeners"]
+__all__ = ["EVENT_TYPES", "EventEmitter", "Listeners"]
 
 logger = logging.getLogger("bargein")
 
@@ -20,6 +25,9 @@ EVENT_TYPES = ("overlapping_speech", "error", "metrics_collected")
 SLOW = 0.1
 """Seconds. A listener that takes longer holds up its stream's verdicts and is worth a word."""
 
+_OverlapListener = TypeVar("_OverlapListener", bound=Callable[[OverlappingSpeechEvent], object])
+_ErrorListener = TypeVar("_ErrorListener", bound=Callable[[InterruptionDetectionError], object])
+_MetricsListener = TypeVar("_MetricsListener", bound=Callable[[InterruptionMetrics], object])
 _Entry = tuple[Callable[[Any], object], bool]
 
 
@@ -79,3 +87,77 @@ class Listeners:
             raise OptionError(
                 f"there is no event {kind!r}; expected one of {', '.join(EVENT_TYPES)}"
             )
+
+
+class EventEmitter:
+    """What can be listened to: ``overlapping_speech``, ``error`` and ``metrics_collected``.
+
+    Thread-safe. Listeners are called on a stream's worker thread, outside any lock, after the
+    machine's work; they may call anything, ``close()`` too. One that raises, or takes over 100 ms,
+    is logged and harms nobody.
+    """
+
+    _listeners: Listeners
+
+    @overload
+    def on(
+        self, event: Literal["overlapping_speech"], listener: _OverlapListener
+    ) -> _OverlapListener: ...
+    @overload
+    def on(
+        self, event: Literal["overlapping_speech"]
+    ) -> Callable[[_OverlapListener], _OverlapListener]: ...
+
+    @overload
+    def on(self, event: Literal["error"], listener: _ErrorListener) -> _ErrorListener: ...
+    @overload
+    def on(self, event: Literal["error"]) -> Callable[[_ErrorListener], _ErrorListener]: ...
+
+    @overload
+    def on(
+        self, event: Literal["metrics_collected"], listener: _MetricsListener
+    ) -> _MetricsListener: ...
+    @overload
+    def on(
+        self, event: Literal["metrics_collected"]
+    ) -> Callable[[_MetricsListener], _MetricsListener]: ...
+    def on(self, event: str, listener: Any = None) -> Any:
+        """Call ``listener`` with each event of a kind; without one, return a decorator."""
+        return self._listen(event, listener, once=False)
+
+    @overload
+    def once(
+        self, event: Literal["overlapping_speech"], listener: _OverlapListener
+    ) -> _OverlapListener: ...
+    @overload
+    def once(
+        self, event: Literal["overlapping_speech"]
+    ) -> Callable[[_OverlapListener], _OverlapListener]: ...
+
+    @overload
+    def once(self, event: Literal["error"], listener: _ErrorListener) -> _ErrorListener: ...
+    @overload
+    def once(self, event: Literal["error"]) -> Callable[[_ErrorListener], _ErrorListener]: ...
+
+    @overload
+    def once(
+        self, event: Literal["metrics_collected"], listener: _MetricsListener
+    ) -> _MetricsListener: ...
+    @overload
+    def once(
+        self, event: Literal["metrics_collected"]
+    ) -> Callable[[_MetricsListener], _MetricsListener]: ...
+    def once(self, event: str, listener: Any = None) -> Any:
+        """As :meth:`on`, for the next event alone."""
+        return self._listen(event, listener, once=True)
+
+    def off(self, event: str, listener: Callable[[Any], object]) -> None:
+        """Remove a listener; one that isn't there is no error."""
+        self._listeners.off(event, listener)
+
+    def _listen(self, event: str, listener: Any, *, once: bool) -> Any:
+        def add(function: Any) -> Any:
+            self._listeners.on(event, function, once=once)
+            return function
+
+        return add if listener is None else add(listener)

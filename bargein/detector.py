@@ -1,0 +1,299 @@
+"""The detector: options, a judge, and the streams that share them."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+from bargein.backends.protocol import Backend, as_backend
+from bargein.core import (
+    InterruptionOptions,
+    Judge,
+    JudgeSettings,
+    Metadata,
+    OverlappingSpeechEvent,
+    Window,
+)
+from bargein.core.connect_options import APIConnectOptions
+from bargein.core.tracker import TrackerOptions
+from bargein.core.verdicts import Reason
+from bargein.core.window import WINDOW_RATE
+from bargein.drivers.calls import BackendDriver
+from bargein.drivers.protocol import Driver
+from bargein.errors import OptionError, StateError, StreamEnded
+from bargein.outbox import Hub
+from bargein.remote import Remote
+from bargein.runtime.listeners import EventEmitter
+from bargein.runtime.pool import inference_pool
+from bargein.stream import InterruptionStreamBase
+from bargein.streams import (
+    CALL_IN_FLIGHT,
+    InterruptionBackendStream,
+    InterruptionHttpStream,
+    InterruptionWebSocketStream,
+)
+from bargein.worker import Worker
+
+if TYPE_CHECKING:
+    from bargein.drivers.tls import TlsOptions
+
+__all__ = ["AdaptiveInterruptionDetector"]
+
+logger = logging.getLogger("bargein")
+
+_POLICIES = {"fail_open": Reason.FAIL_OPEN, "fail_closed": Reason.FAIL_CLOSED}
+
+
+class AdaptiveInterruptionDetector(EventEmitter):
+    """Tells true interruptions from backchannels, for any number of calls. Thread-safe.
+
+    Who judges: ``backend`` (``"local"``, a :class:`~bargein.backends.Backend`, or a function of a
+    window), or else the server at ``base_url`` (by default LiveKit's gateway, with ``api_key`` and
+    ``api_secret`` from the environment). ``fallback`` judges while a server can't: a backend in
+    the same forms, ``"fail_open"`` (half a second of overlap is an interruption),
+    ``"fail_closed"`` (nothing is), or ``None``.
+
+    Options are those of :class:`~bargein.core.InterruptionOptions`; ``conn_options`` those of
+    :class:`~bargein.core.APIConnectOptions`; ``transport`` is ``"websocket"`` or ``"http"``, by
+    default what the address suggests; ``tls`` says how the server is verified.
+
+    Raises :class:`~bargein.errors.OptionError` for options that can't be, or don't go together.
+    """
+
+    def __init__(
+        self,
+        *,
+        backend: str | Backend | Callable[[Window], Any] | None = None,
+        fallback: str | Backend | Callable[[Window], Any] | None = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        api_secret: str | None = None,
+        transport: Literal["websocket", "http"] | None = None,
+        tls: TlsOptions | None = None,
+        conn_options: APIConnectOptions | None = None,
+        **options: Any,
+    ) -> None:
+        self.conn_options = conn_options or APIConnectOptions()
+        self._options = _options(options)
+        self._backend = None if backend is None else _backend(backend)
+        self._remote: Remote | None = None
+        if self._backend is None:
+            self._remote = Remote(
+                base_url=base_url,
+                api_key=api_key,
+                api_secret=api_secret,
+                transport=transport,
+                tls=tls,
+                connect=self.conn_options,
+            )
+        elif base_url or api_key or api_secret or transport:
+            raise OptionError(
+                "backend came together with base_url, api_key, api_secret or transport; give a "
+                "backend, or a server (and a backend as its fallback)"
+            )
+        self._policy = _POLICIES.get(fallback) if isinstance(fallback, str) else None
+        self._fallback = None
+        if fallback is not None and self._policy is None:
+            self._fallback = _backend(fallback)
+        self._hub = Hub(self.label, Metadata(self.model, self.provider))
+        self._listeners = self._hub.listeners
+        self._streams: weakref.WeakSet[InterruptionStreamBase] = weakref.WeakSet()
+        self._alone = itertools.count(1)
+        self._closed = False
+        logger.info("a detector with %s (%s)", self.model, self.provider)
+
+    # --- who judges -------------------------------------------------------------------------
+
+    @property
+    def model(self) -> str:
+        """The judge's model."""
+        return "adaptive interruption" if self._backend is None else self._backend.model
+
+    @property
+    def provider(self) -> str:
+        """Who provides it."""
+        if self._backend is not None:
+            return self._backend.provider
+        return "livekit" if self.remote.endpoint.is_gateway else "custom"
+
+    @property
+    def label(self) -> str:
+        """The detector's kind, as error events name it."""
+        return f"{type(self).__module__}.{type(self).__name__}"
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz; what the judge gets, whatever the caller's audio comes as."""
+        return WINDOW_RATE
+
+    @property
+    def options(self) -> InterruptionOptions:
+        """The options of streams opened from here on."""
+        return self._options
+
+    @property
+    def remote(self) -> Remote:
+        """The server."""
+        if self._remote is None:
+            raise StateError("this detector judges in this process; it has no server")
+        return self._remote
+
+    @property
+    def has_fallback(self) -> bool:
+        """Whether somebody judges while the server can't."""
+        return self._fallback is not None or self._policy is not None
+
+    def _fallback_settings(self) -> JudgeSettings | Reason | None:
+        if self._fallback is None:
+            return self._policy
+        return JudgeSettings(
+            max_in_flight=CALL_IN_FLIGHT, default_threshold=self._fallback.default_threshold
+        )
+
+    def _fallback_driver(self, worker: Worker, stream_id: str) -> Driver | None:
+        if self._fallback is None:
+            return None
+        return BackendDriver(
+            worker,
+            inference_pool,
+            judge=Judge.FALLBACK,
+            backend=self._fallback,
+            stream_id=stream_id,
+        )
+
+    def _next_alone(self) -> int:
+        """Return an id for a window that belongs to no stream."""
+        return next(self._alone)
+
+    # --- streams ----------------------------------------------------------------------------
+
+    def stream(
+        self,
+        *,
+        id: str | None = None,
+        sample_rate: int | None = None,
+        num_channels: int | None = None,
+        encoding: str | None = None,
+        vad: Literal["silero"] | None = None,
+        tracker: TrackerOptions | None = None,
+        conn_options: APIConnectOptions | None = None,
+    ) -> InterruptionStreamBase:
+        """Open a stream: one call.
+
+        ``id`` names it in events, errors, metrics and log lines. ``sample_rate`` (Hz),
+        ``num_channels`` and ``encoding`` say how bare samples are read (16 kHz mono ``s16le``
+        where only some are given); without any, the first frame decides. ``vad="silero"`` finds
+        overlaps in the audio by itself; else push ``voice_activity()`` or sentinels.
+        """
+        if self._closed:
+            raise StateError("the detector was closed; make another for new streams")
+        kind: type[InterruptionStreamBase]
+        if self._backend is not None:
+            kind = InterruptionBackendStream
+        elif self.remote.endpoint.transport == "http":
+            kind = InterruptionHttpStream
+        else:
+            kind = InterruptionWebSocketStream
+        stream = kind(
+            model=self,
+            conn_options=conn_options,
+            id=id,
+            sample_rate=sample_rate,
+            num_channels=num_channels,
+            encoding=encoding,
+            vad=vad,
+            tracker=tracker,
+        )
+        self._streams.add(stream)
+        return stream
+
+    def update_options(
+        self,
+        *,
+        threshold: float | EllipsisType | None = ...,
+        min_interruption_duration: float | EllipsisType = ...,
+    ) -> None:
+        """Judge by other settings, in all live streams too; left out means unchanged.
+
+        ``threshold`` ``None`` is the judge's own default.
+        """
+        given: dict[str, Any] = {}
+        if threshold is not ...:
+            given["threshold"] = threshold
+        if min_interruption_duration is not ...:
+            given["min_interruption_duration"] = min_interruption_duration
+        self._options = attrs.evolve(self._options, **given)
+        for stream in list(self._streams):
+            if stream.is_open:
+                stream.update_options(**given)
+
+    def events(self) -> Iterator[OverlappingSpeechEvent]:
+        """Iterate over all streams' events, from the first call on; ends at ``close()``.
+
+        Several iterators share them. At most 16,384 wait; past that the oldest go.
+        """
+        queue = self._hub.events()
+
+        def each() -> Iterator[OverlappingSpeechEvent]:
+            while True:
+                try:
+                    yield queue.get()
+                except StreamEnded:
+                    return
+
+        return each()
+
+    def recv(self, timeout: float | None = None) -> OverlappingSpeechEvent:
+        """Return the next event of any stream; see :meth:`events` and the stream's ``recv``."""
+        return self._hub.events().get(timeout)
+
+    # --- the end ----------------------------------------------------------------------------
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Close all streams, waiting at most ``timeout`` seconds for them together; idempotent."""
+        self._closed = True
+        streams = list(self._streams)
+        deadline = time.monotonic() + timeout
+        for stream in streams:
+            stream.close(0.0)
+        for stream in streams:
+            stream.close(max(0.0, deadline - time.monotonic()))
+        self._hub.close()
+        if self._remote is not None:
+            self._remote.close()
+
+    def __enter__(self) -> AdaptiveInterruptionDetector:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _options(options: dict[str, Any]) -> InterruptionOptions:
+    known = {field.name for field in attrs.fields(InterruptionOptions)}
+    unknown = sorted(options.keys() - known)
+    if unknown:
+        raise OptionError(
+            f"there is no option {', '.join(unknown)}; expected some of {', '.join(sorted(known))}"
+        )
+    return InterruptionOptions(**options)
+
+
+def _backend(backend: Any) -> Backend:
+    if backend in ("local", "local-sustained"):
+        from bargein.backends.local import LocalBackend
+
+        return LocalBackend()
+    if isinstance(backend, str):
+        raise OptionError(
+            f"there is no backend {backend!r}; expected 'local', 'local-sustained', a Backend, or "
+            "a function of a window (and as a fallback also 'fail_open' or 'fail_closed')"
+        )
+    return as_backend(backend)

@@ -1,0 +1,71 @@
+"""A connection machine at work: what it is told, what it wants done, in the right order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from bargein.core.connection import ConnectionMachine
+from bargein.core.connection_items import AnnounceError, ConnectionAction, FailStream, Tell
+
+from .protocol import Host
+
+__all__ = ["ConnectionLoop"]
+
+
+class ConnectionLoop:
+    """Feeds a connection machine and carries out its actions, each list whole before more goes in.
+
+    ``act`` does what only the transport can; the rest, the same for all, is done here.
+    """
+
+    def __init__(
+        self, machine: ConnectionMachine, host: Host, act: Callable[[ConnectionAction, float], None]
+    ) -> None:
+        self.machine = machine
+        self.reconnects = 0
+        self._host = host
+        self._act = act
+        self._inputs: deque[tuple[Any, float]] = deque()
+        self._busy = False
+
+    def feed(self, item: Any, now: float) -> None:
+        """Give the machine an input; at once, or after those that are being seen to."""
+        self._inputs.append((item, now))
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._inputs:
+                item, now = self._inputs.popleft()
+                self._carry_out(self.machine.handle(item, now=now), now)
+        finally:
+            self._busy = False
+
+    def handle_deadline(self, now: float) -> None:
+        """Do what is due."""
+        self._busy = True
+        try:
+            self._carry_out(self.machine.handle_deadline(now=now), now)
+        finally:
+            self._busy = False
+        if self._inputs:
+            self.feed(*self._inputs.popleft())
+
+    def _carry_out(self, actions: list[ConnectionAction], now: float) -> None:
+        for action in actions:
+            if isinstance(action, Tell):
+                self._host.tell(action.item, now)
+            elif isinstance(action, AnnounceError):
+                self._host.announce(
+                    action.error,
+                    recoverable=action.recoverable,
+                    failures=action.failures,
+                    now=now,
+                )
+            elif isinstance(action, FailStream):
+                self._host.fail(action.error)
+            else:
+                self._act(action, now)
+        self.reconnects += self.machine.take_counts().reconnects

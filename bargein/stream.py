@@ -1,0 +1,388 @@
+"""A stream: one call's audio and sentinels in, its verdicts out. Methods are for any thread."""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import os
+import time
+import warnings
+import weakref
+from collections.abc import Iterable, Iterator
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import attrs
+
+from bargein.audio import AudioFormat
+from bargein.core import (
+    AgentSpeechEnded,
+    AgentSpeechStarted,
+    EndOfInput,
+    Flush,
+    Gap,
+    InterruptionMachine,
+    Judge,
+    JudgeSettings,
+    OverlappingSpeechEvent,
+    OverlapSpeechEnded,
+    OverlapSpeechStarted,
+    SetFormat,
+    Settings,
+)
+from bargein.core.connect_options import APIConnectOptions
+from bargein.core.echo import EchoGate
+from bargein.core.inbox import Inbox
+from bargein.core.pipeline import Pipeline
+from bargein.core.playout import Playout
+from bargein.core.tracker import OverlapTracker, TrackerOptions
+from bargein.drivers.protocol import Driver
+from bargein.errors import OptionError, StateError, StreamEnded
+from bargein.outbox import DriverCounts, Outbox
+from bargein.runtime.listeners import EventEmitter, Listeners
+from bargein.vad.track import SpeechTrack
+from bargein.worker import CLOSE_TIMEOUT, Worker
+
+if TYPE_CHECKING:
+    from bargein.detector import AdaptiveInterruptionDetector
+
+__all__ = ["InterruptionStreamBase", "StreamStats"]
+
+EXIT_TIMEOUT = 2.0
+"""Seconds that the interpreter's exit waits for all streams together."""
+
+_CONTROLS = (
+    *(AgentSpeechStarted, AgentSpeechEnded, OverlapSpeechStarted, OverlapSpeechEnded),
+    *(Flush, Gap, SetFormat, EndOfInput),
+)
+
+_S = TypeVar("_S", bound="InterruptionStreamBase")
+_numbers = itertools.count(1)
+_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
+
+
+@attrs.frozen(kw_only=True)
+class StreamStats:
+    """A snapshot of a stream: how it stands, and what has become of its input and events."""
+
+    state: str
+    """Of the interruption machine: silent, speaking, open, grace, draining or ended."""
+    waiting_audio: float
+    """Seconds of audio that wait to be looked at."""
+    dropped_audio: float
+    """Seconds of audio lost because the worker was too far behind, ever."""
+    lost_frames: int
+    """Frames pushed after a fatal error."""
+    ignored_overlaps: int
+    """Overlaps that started while the agent was silent or another was open."""
+    in_flight: int
+    """Windows that are unanswered, or about to be sent."""
+    waiting_events: int
+    dropped_events: int
+    reconnects: int
+
+
+class InterruptionStreamBase(EventEmitter):
+    """One call's stream; made by :meth:`AdaptiveInterruptionDetector.stream`.
+
+    Every method may be called from any thread, a media callback included: none waits for the
+    network, a model or a listener, but ``recv``, iteration and ``close``. A frame, an option or a
+    call that can't be is refused by an error in the caller's thread, and the stream goes on.
+    Iterating gives the events until the stream has ended.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: AdaptiveInterruptionDetector,
+        conn_options: APIConnectOptions | None = None,
+        id: str | None = None,
+        sample_rate: int | None = None,
+        num_channels: int | None = None,
+        encoding: str | None = None,
+        vad: Literal["silero"] | None = None,
+        tracker: TrackerOptions | None = None,
+    ) -> None:
+        if vad not in (None, "silero"):
+            raise OptionError(
+                f"vad came as {vad!r}; expected 'silero', or None to push voice_activity() or "
+                "sentinels yourself"
+            )
+        self.id = id if id is not None else f"stream-{next(_numbers)}"
+        self._model = model
+        self._options = model.options
+        self._conn_options = conn_options or model.conn_options
+        self._listeners = Listeners()
+        self._outbox = Outbox(stream_id=self.id, listeners=self._listeners, hub=model._hub)
+        self._inbox = inbox = Inbox(_format(sample_rate, num_channels, encoding))
+        self._pipeline = self._build_pipeline(vad, tracker)
+        self._worker = worker = Worker(
+            name=f"bargein-{self.id}",
+            pipeline=self._pipeline,
+            inbox=inbox,
+            outlet=self._outbox,
+            drivers=self._build_drivers,
+        )
+        self._outbox.counts = lambda: DriverCounts(worker.reconnects, inbox.dropped)
+        self._finalizer = weakref.finalize(self, _forgotten, worker, self.id)
+        self._finalizer.atexit = False
+        _workers.add(worker)
+        worker.start()
+
+    # --- what a transport brings ------------------------------------------------------------
+
+    def _judge_settings(self) -> JudgeSettings:
+        """Return what the machine must know of the primary judge."""
+        raise NotImplementedError
+
+    def _build_driver(self, worker: Worker) -> Driver:
+        """Return the primary judge's driver."""
+        raise NotImplementedError
+
+    def _build_drivers(self, worker: Worker) -> Iterable[Driver]:
+        fallback = self._model._fallback_driver(worker, self.id)
+        return [self._build_driver(worker), *([] if fallback is None else [fallback])]
+
+    def _build_pipeline(self, vad: str | None, tracker: TrackerOptions | None) -> Pipeline:
+        # A judge of sustained speech reads probabilities; activations would cost 150 KB a stream.
+        track = SpeechTrack(activations=False) if vad is not None else None
+        machine = InterruptionMachine(
+            self._options,
+            format=self._inbox.format or AudioFormat(),
+            primary=self._judge_settings(),
+            fallback=self._model._fallback_settings(),
+            ready=False,
+            speech=track,
+        )
+        return Pipeline(
+            machine,
+            tracker=OverlapTracker(tracker),
+            speech=track,
+            gate=EchoGate() if track is not None else None,
+            playout=Playout(),
+        )
+
+    # --- the caller's audio -----------------------------------------------------------------
+
+    def push_frame(self, frame: Any) -> None:
+        """Take the caller's audio, a frame of any length; or a sentinel, as upstream's users do.
+
+        ``bytes``, ``bytearray``, ``memoryview`` or int16 arrays in the stream's format, or an
+        object with ``data``, ``sample_rate``, ``num_channels`` and ``samples_per_channel``.
+        Mutable buffers are copied. Raises :class:`~bargein.errors.FrameError` for a wrong frame
+        and :class:`~bargein.errors.StateError` after the end; after a fatal error of the backend
+        it does nothing but count, for it is called from media callbacks.
+        """
+        if isinstance(frame, _CONTROLS):
+            self._worker.put(_aged(frame))
+        else:
+            self._worker.push(frame)
+
+    def push_gap(self, duration: float) -> None:
+        """Tell of audio that never came, in seconds: a lost packet, a hold."""
+        self._worker.put(Gap(duration))
+
+    def set_format(
+        self, *, sample_rate: int = 16_000, num_channels: int = 1, encoding: str = "s16le"
+    ) -> None:
+        """Announce that frames come in another format from here on; counts as a long gap."""
+        self._worker.put(SetFormat(AudioFormat(sample_rate, num_channels, encoding)))
+
+    def voice_activity(self, probability: float) -> None:
+        """Take a VAD's probability, 0..1, for the audio pushed since the one before.
+
+        From these the stream finds where overlaps begin and end. Speaks for at most 0.2 s.
+        """
+        self._worker.voice_activity(probability)
+
+    def agent_audio(
+        self,
+        frame: Any,
+        *,
+        sample_rate: int = 16_000,
+        num_channels: int = 1,
+        encoding: str = "s16le",
+    ) -> None:
+        """Take the agent's audio as it is played, for the echo gate, and for when it is audible."""
+        self._worker.agent_audio(frame, AudioFormat(sample_rate, num_channels, encoding))
+
+    # --- sentinels --------------------------------------------------------------------------
+
+    def agent_speech_started(self) -> None:
+        """Tell that the agent became audible to the caller; nothing if it was."""
+        self._worker.put(AgentSpeechStarted())
+
+    def agent_speech_ended(self) -> None:
+        """Tell that the agent ceased to be audible to the caller; nothing if it had."""
+        self._worker.put(AgentSpeechEnded())
+
+    def overlap_speech_started(
+        self, *, speech_duration: float = 0.0, started_at: float | None = None, span: Any = None
+    ) -> None:
+        """Tell that the caller began to speak over the agent.
+
+        ``speech_duration``: seconds of speech already heard when the VAD fired. ``started_at``:
+        the onset in epoch seconds, echoed in the event; by default now less ``speech_duration``.
+        ``span``: an OpenTelemetry span on which the verdict is written.
+        """
+        self.push_frame(
+            OverlapSpeechStarted(speech_duration=speech_duration, started_at=started_at, span=span)
+        )
+
+    def overlap_speech_ended(
+        self, *, ended_at: float | None = None, agent_ended: bool = False
+    ) -> None:
+        """Tell that the caller stopped, or (``agent_ended``) that the agent did."""
+        self.push_frame(OverlapSpeechEnded(ended_at=ended_at, agent_ended=agent_ended))
+
+    def flush(self) -> None:
+        """Mark the end of a segment; changes nothing."""
+        self._worker.put(Flush())
+
+    def end_input(self) -> None:
+        """Tell that nothing more will come: what is in flight is finished, then the stream ends."""
+        self._worker.put(EndOfInput())
+
+    # --- options ----------------------------------------------------------------------------
+
+    def update_options(
+        self,
+        *,
+        threshold: float | EllipsisType | None = ...,
+        min_interruption_duration: float | EllipsisType = ...,
+    ) -> None:
+        """Judge by other settings from here on; left out means unchanged.
+
+        ``threshold`` ``None`` is the backend's default. Over a WebSocket the old session serves
+        until a new one is created.
+        """
+        options = self._options
+        if threshold is not ...:
+            options = attrs.evolve(options, threshold=threshold)
+        if min_interruption_duration is not ...:
+            options = attrs.evolve(options, min_interruption_duration=min_interruption_duration)
+        self._options = options
+        self._worker.put(Settings(options.threshold, options.min_frames))
+
+    # --- what comes out ---------------------------------------------------------------------
+
+    def recv(self, timeout: float | None = None) -> OverlappingSpeechEvent:
+        """Return the next event, waiting at most ``timeout`` seconds (``None``: for ever).
+
+        Raises ``TimeoutError``; after the last event the error that ended the stream, else
+        :class:`~bargein.errors.StreamEnded`.
+        """
+        self._check_alive()
+        return self._outbox.events.get(timeout)
+
+    def __iter__(self) -> Iterator[OverlappingSpeechEvent]:
+        return self
+
+    def __next__(self) -> OverlappingSpeechEvent:
+        try:
+            return self.recv()
+        except StreamEnded:
+            raise StopIteration from None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still takes input: neither ended, closed nor failed."""
+        return self._worker.alive and not self._inbox.ended and self._worker.failure is None
+
+    def stats(self) -> StreamStats:
+        """Return a snapshot; cheap, and not of one instant."""
+        machine, inbox, events = self._pipeline.machine, self._inbox, self._outbox.events
+        return StreamStats(
+            state=machine.state.value,
+            waiting_audio=inbox.waiting / (inbox.format or AudioFormat()).sample_rate,
+            dropped_audio=inbox.dropped,
+            lost_frames=self._worker.lost,
+            ignored_overlaps=machine.ignored,
+            in_flight=sum(machine.in_flight(judge) for judge in Judge),
+            waiting_events=len(events),
+            dropped_events=events.dropped,
+            reconnects=self._worker.reconnects,
+        )
+
+    # --- the end ----------------------------------------------------------------------------
+
+    def close(self, timeout: float = CLOSE_TIMEOUT) -> None:
+        """End now: an unsettled overlap becomes inconclusive, goodbye is said, the thread ends.
+
+        Waits at most ``timeout`` seconds for that; from a listener, not at all. May be called
+        again, and from any thread.
+        """
+        self._finalizer.detach()
+        self._worker.close(timeout)
+
+    def _check_alive(self) -> None:
+        if isinstance(self._worker.failure, StateError):
+            raise self._worker.failure
+
+    def __enter__(self: _S) -> _S:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _format(
+    sample_rate: int | None, num_channels: int | None, encoding: str | None
+) -> AudioFormat | None:
+    """Return the format that was asked for; ``None``: the first frame's."""
+    if sample_rate is None and num_channels is None and encoding is None:
+        return None
+    return AudioFormat(
+        16_000 if sample_rate is None else sample_rate,
+        1 if num_channels is None else num_channels,
+        "s16le" if encoding is None else encoding,
+    )
+
+
+def _aged(item: Any) -> Any:
+    """Turn a public time into an age, once, at the call: from here on no wall clock counts."""
+    if isinstance(item, OverlapSpeechStarted) and item.started_at is not None and item.age is None:
+        return attrs.evolve(item, age=max(0.0, time.time() - item.started_at))
+    if isinstance(item, OverlapSpeechEnded) and item.ended_at is not None and item.age is None:
+        return attrs.evolve(item, age=max(0.0, time.time() - item.ended_at))
+    return item
+
+
+# --- streams that nobody closed -----------------------------------------------------------------
+
+
+def _forgotten(worker: Worker, stream_id: str) -> None:
+    """A stream was collected without close()."""
+    if worker.alive:
+        warnings.warn(
+            f"the stream {stream_id} was never closed; call close(), or use it in a with statement",
+            ResourceWarning,
+            stacklevel=2,
+        )
+        worker.close(0.0)
+
+
+def _close_all() -> None:
+    """End the streams that are left when the interpreter exits, in bounded time."""
+    deadline = time.monotonic() + EXIT_TIMEOUT
+    left = [worker for worker in _workers if worker.alive]
+    for worker in left:
+        worker.close(0.0)
+    for worker in left:
+        worker.close(max(0.0, deadline - time.monotonic()))
+
+
+def _after_fork() -> None:
+    """No thread survives a fork: the child's streams say so instead of waiting for ever."""
+    for worker in list(_workers):
+        worker.disown(
+            StateError(
+                "this stream was opened before a fork, and its thread is the parent's; open "
+                "streams in the process that uses them"
+            )
+        )
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,149 @@
+"""The streams by transport. Each is the same stream; what differs is who judges, and the driver."""
+
+from __future__ import annotations
+
+import random
+import threading
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bargein.core import Judge, JudgeSettings, Settings
+from bargein.drivers.calls import BackendDriver
+from bargein.drivers.http import HttpDriver
+from bargein.drivers.http_client import HttpRequest
+from bargein.drivers.protocol import Driver
+from bargein.drivers.websocket import WebSocketDriver
+from bargein.errors import APITimeoutError, FrameError
+from bargein.runtime.pool import Lane, connect_pool, http_pool, inference_pool
+from bargein.stream import InterruptionStreamBase
+from bargein.wire.http import InterruptionResponse
+from bargein.worker import Worker
+
+__all__ = [
+    "InterruptionBackendStream",
+    "InterruptionHttpStream",
+    "InterruptionWebSocketStream",
+]
+
+WEBSOCKET_IN_FLIGHT = 8
+"""Windows: 0.8 s of cadence, about what `inference_timeout` allows a reply."""
+
+CALL_IN_FLIGHT = 2
+"""Windows. One being judged and one on its way keep a request/response judge busy."""
+
+
+class InterruptionBackendStream(InterruptionStreamBase):
+    """A stream that is judged in this process: the local backend, or the user's own."""
+
+    def _judge_settings(self) -> JudgeSettings:
+        backend = self._model._backend
+        assert backend is not None
+        return JudgeSettings(
+            max_in_flight=self._options.max_in_flight or CALL_IN_FLIGHT,
+            default_threshold=backend.default_threshold,
+        )
+
+    def _build_driver(self, worker: Worker) -> Driver:
+        backend = self._model._backend
+        assert backend is not None
+        return BackendDriver(
+            worker, inference_pool, judge=Judge.PRIMARY, backend=backend, stream_id=self.id
+        )
+
+
+class _RemoteStream(InterruptionStreamBase):
+    def _settings(self) -> Settings:
+        return Settings(self._options.threshold, self._options.min_frames)
+
+
+class InterruptionHttpStream(_RemoteStream):
+    """A stream whose windows are HTTP requests."""
+
+    def _judge_settings(self) -> JudgeSettings:
+        return JudgeSettings(max_in_flight=self._options.max_in_flight or CALL_IN_FLIGHT)
+
+    def _build_driver(self, worker: Worker) -> Driver:
+        return HttpDriver(
+            worker,
+            http_pool,
+            client=self._model.remote.client,
+            options=self._conn_options,
+            settings=self._settings(),
+            width=self._judge_settings().max_in_flight,
+            has_fallback=self._model.has_fallback,
+            jitter=random.random,
+        )
+
+    def predict(
+        self, waveform: npt.NDArray[np.int16], *, timeout: float | None = None
+    ) -> InterruptionResponse:
+        """Have a waveform judged by itself: int16 ``(n,)``, 16 kHz mono; blocks.
+
+        It belongs to no overlap, makes no event, and may be called in any thread. Waits
+        ``timeout`` seconds, by default the stream's ``inference_timeout``. Raises
+        :class:`~bargein.errors.FrameError` for a wrong array, else an
+        :class:`~bargein.errors.APIError`.
+        """
+        if getattr(waveform, "dtype", None) != np.int16 or waveform.ndim != 1:
+            raise FrameError(
+                f"a waveform came as {getattr(waveform, 'dtype', type(waveform).__name__)}; "
+                "expected an int16 array of shape (n,), 16 kHz mono"
+            )
+        return _judge_alone(self, waveform, timeout or self._options.inference_timeout)
+
+
+def _judge_alone(
+    stream: InterruptionHttpStream, waveform: npt.NDArray[np.int16], timeout: float
+) -> InterruptionResponse:
+    request, done = HttpRequest(), threading.Event()
+    result: list[Any] = []
+
+    def judge() -> None:
+        settings = stream._settings()
+        try:
+            result.append(
+                stream._model.remote.client.judge(
+                    request,
+                    stream._model._next_alone(),
+                    waveform,
+                    threshold=settings.threshold,
+                    min_frames=settings.min_frames,
+                )
+            )
+        except Exception as error:
+            result.append(error)
+        done.set()
+
+    job = Lane(http_pool).submit(judge)
+    if not done.wait(timeout):
+        if not job.withdraw():
+            request.abort()
+        raise APITimeoutError(f"no reply within {timeout:g} s; the request was aborted")
+    if isinstance(result[0], Exception):
+        raise result[0]
+    response: InterruptionResponse = result[0]
+    return response
+
+
+class InterruptionWebSocketStream(_RemoteStream):
+    """A stream whose windows go over a WebSocket."""
+
+    def _judge_settings(self) -> JudgeSettings:
+        return JudgeSettings(max_in_flight=self._options.max_in_flight or WEBSOCKET_IN_FLIGHT)
+
+    def _build_driver(self, worker: Worker) -> Driver:
+        remote = self._model.remote
+        return WebSocketDriver(
+            worker,
+            connect_pool,
+            url=remote.endpoint.websocket_url,
+            headers=remote.headers,
+            tls=remote.tls,
+            options=self._conn_options,
+            settings=self._settings(),
+            has_fallback=self._model.has_fallback,
+            jitter=random.random,
+            log_name=self.id,
+        )

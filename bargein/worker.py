@@ -1,0 +1,353 @@
+"""A stream's one thread: it owns the machines and the drivers, and waits in one poll()."""
+
+from __future__ import annotations
+
+import logging
+import math
+import select
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from bargein.core import (
+    Action,
+    CancelWindow,
+    Close,
+    EmitVerdict,
+    Finish,
+    Input,
+    Judge,
+    OverlapSpeechEnded,
+    SendWindow,
+    Settings,
+    State,
+    Verdict,
+)
+from bargein.core.inbox import Inbox
+from bargein.core.pipeline import Pipeline
+from bargein.drivers.protocol import Driver, Host
+from bargein.errors import APIError, BargeinError, StateError
+from bargein.runtime.waker import Waker
+
+__all__ = ["Outlet", "Worker"]
+
+logger = logging.getLogger("bargein")
+
+CLOSE_TIMEOUT = 2.0
+"""Seconds that close() waits for the thread: a goodbye's second, and one for a busy machine."""
+
+
+END_PATIENCE = 1.0
+"""Seconds that a server has to answer our goodbye after the end of input."""
+
+CLOSE_PATIENCE = 0.2
+"""The same after close(): somebody waits for it, and a server that is well answers in a few ms."""
+
+
+class Outlet:
+    """Where a worker's results go. Its methods are called on the worker's thread."""
+
+    def verdict(self, verdict: Verdict) -> None:
+        """An overlap is settled."""
+        raise NotImplementedError
+
+    def error(self, error: APIError, *, recoverable: bool, failures: int) -> None:
+        """Something is wrong with a judge."""
+        raise NotImplementedError
+
+    def end(self, error: BaseException | None) -> None:
+        """Nothing more will come."""
+        raise NotImplementedError
+
+
+class Worker(Host):
+    """Runs a pipeline, its drivers and an inbox on a thread of its own.
+
+    ``put``, ``push`` and the like are for any thread and never wait for I/O; the rest is the
+    thread's. :meth:`step` never blocks: a thread of its own is one way to run it.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        pipeline: Pipeline,
+        inbox: Inbox,
+        outlet: Outlet,
+        drivers: Callable[[Worker], Iterable[Driver]],
+    ) -> None:
+        self.name = name
+        self.lock = threading.Lock()
+        self.lost = 0
+        """Frames pushed after a fatal error: there is nobody left to hear them."""
+        self.failure: BaseException | None = None
+        self._pipeline = pipeline
+        self._machine = pipeline.machine
+        self._inbox = inbox
+        self._outlet = outlet
+        self._waker = Waker()
+        self._drivers = {driver.judge: driver for driver in drivers(self)}
+        self._poller = select.poll()
+        self._poller.register(self._waker.fileno(), select.POLLIN)
+        self._polled: dict[int, int] = {}
+        self._state = self._machine.state
+        self._results: list[Callable[[], None]] = []
+        self._patience = END_PATIENCE
+        self._ending = False
+        self._over = False
+        self._again = True
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    # --- any thread -------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def push(self, frame: Any) -> None:
+        """Take a frame of audio; see :meth:`Inbox.push`."""
+        now = time.monotonic()
+        with self.lock:
+            if self._deaf():
+                return
+            if self._inbox.push(frame, now):
+                self._waker.wake()
+
+    def voice_activity(self, probability: float) -> None:
+        """Take a VAD's probability; see :meth:`Inbox.voice_activity`."""
+        now = time.monotonic()
+        with self.lock:
+            if not self._deaf() and self._inbox.voice_activity(probability, now):
+                self._waker.wake()
+
+    def agent_audio(self, frame: Any, format: Any) -> None:
+        """Take the agent's audio; see :meth:`Inbox.agent_audio`."""
+        now = time.monotonic()
+        with self.lock:
+            if not self._deaf() and self._inbox.agent_audio(frame, format, now):
+                self._waker.wake()
+
+    def put(self, item: Any) -> None:
+        """Take a control item."""
+        now = time.monotonic()
+        with self.lock:
+            if not self._deaf():
+                self._inbox.put(item, now)
+                self._waker.wake()
+
+    def _deaf(self) -> bool:
+        """Whether nobody listens any more, through no fault of the caller's; the lock is held."""
+        if self.failure is None or self._inbox.ended:
+            return False
+        if isinstance(self.failure, StateError):
+            raise self.failure
+        self.lost += 1
+        return True
+
+    def wake(self) -> None:
+        """Have :meth:`step` called soon."""
+        with self.lock:
+            self._waker.wake()
+
+    def close(self, timeout: float = CLOSE_TIMEOUT) -> bool:
+        """End now, waiting for nothing but the thread; return whether it ended in time."""
+        if isinstance(self.failure, StateError):
+            return True  # in a child after a fork: no thread runs, and the waker is the parent's
+        with self.lock:
+            if not self._over:
+                self._inbox.put(Close(), time.monotonic())
+                self._waker.wake()
+        if self._thread is threading.current_thread() or not self._thread.ident:
+            return False
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    @property
+    def reconnects(self) -> int:
+        """Connections made after the first, ever."""
+        return sum(driver.reconnects for driver in self._drivers.values())
+
+    def disown(self, error: BaseException) -> None:
+        """Be dead: in a child after a fork, where no thread runs."""
+        self.lock = threading.Lock()
+        self.failure = error
+        self._inbox = Inbox(self._inbox.format)
+
+    # --- the thread -------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            now = time.monotonic()
+            for driver in self._drivers.values():
+                driver.start(now)
+            while not self._over:
+                if not self._again:
+                    self._wait()
+                self.step()
+        except BaseException as error:  # the last resort: no reader may wait for ever
+            logger.exception("%s: the worker failed; its stream ends", self.name)
+            self._end(error)
+        finally:
+            self._leave()
+
+    def step(self) -> None:
+        """Do all that can be done now: what came, what was pushed, what is due. Never blocks."""
+        self._waker.drain()
+        now = time.monotonic()
+        self._again = False
+        for driver in self._drivers.values():
+            self._again |= driver.step(now)
+        with self.lock:
+            items = self._inbox.take()
+        for stamped in items:
+            self._handle(stamped.item, stamped.now)
+        self._handle_deadlines()
+        self._publish()
+        now = time.monotonic()
+        for driver in self._drivers.values():
+            driver.flush(now)
+        results, self._results = self._results, []
+        for deliver in results:
+            deliver()
+        if self._ending and not self._results:
+            self._over = all(driver.done for driver in self._drivers.values())
+
+    def _handle(self, item: Any, now: float) -> None:
+        if isinstance(item, Settings):
+            for judge, driver in self._drivers.items():
+                if judge is Judge.PRIMARY:
+                    driver.update(item, now)
+            return
+        if isinstance(item, Close):
+            self._patience = CLOSE_PATIENCE
+            if self._ending:  # by the end of input: its goodbyes are cut short
+                self._say_goodbye(now)
+        if self._machine.state is not State.ENDED:
+            self._carry_out(self._pipeline.handle(item, now=now), now)
+
+    def _handle_deadlines(self) -> None:
+        now = time.monotonic()
+        deadline = self._machine.next_deadline()
+        while deadline is not None and deadline <= now:
+            self._carry_out(self._machine.handle_deadline(now=now), now)
+            deadline = self._machine.next_deadline()
+        for driver in self._drivers.values():
+            due = driver.deadline()
+            if due is not None and due <= now:
+                driver.handle_deadline(now)
+
+    def _publish(self) -> None:
+        """Tell the inbox what is worth waking up for from here on."""
+        attention = self._pipeline.attention()
+        with self.lock:
+            self._inbox.attention = attention
+            if attention.wake_after is not None and self._inbox.waiting >= attention.wake_after:
+                self._again = True
+
+    def _wait(self) -> None:
+        """Sleep until a descriptor is ready or something is due."""
+        self._watch()
+        deadlines = [self._machine.next_deadline()]
+        deadlines += [driver.deadline() for driver in self._drivers.values()]
+        due = min((d for d in deadlines if d is not None), default=None)
+        # poll() counts whole milliseconds: rounded down, it would spin through the last one
+        timeout = None if due is None else max(0, math.ceil((due - time.monotonic()) * 1e3))
+        self._poller.poll(timeout)
+
+    def _watch(self) -> None:
+        """Have poll() look at the drivers' descriptors as they are now."""
+        polled: dict[int, int] = {}
+        for driver in self._drivers.values():
+            polled.update(driver.polled())
+        if polled == self._polled:
+            return
+        for fd in self._polled.keys() - polled.keys():
+            self._poller.unregister(fd)
+        for fd, mask in polled.items():
+            self._poller.register(fd, mask)
+        self._polled = polled
+
+    def _carry_out(self, actions: list[Action], now: float) -> None:
+        for action in actions:
+            if isinstance(action, SendWindow):
+                self._drivers[action.judge].send(action.window, now)
+            elif isinstance(action, CancelWindow):
+                self._drivers[action.judge].cancel(action.window_id, action.reason, now)
+            elif isinstance(action, EmitVerdict):
+                self._later(self._outlet.verdict, action.verdict)
+            elif isinstance(action, Finish):
+                self._finish(now)
+        if self._machine.state is not self._state:
+            self._state = self._machine.state
+            for driver in self._drivers.values():
+                driver.call_changed(self._state, now)
+
+    def _later(self, deliver: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+        """Deliver a result after the machines' work, for listeners may call anything."""
+        self._results.append(lambda: deliver(*args, **kwargs))
+
+    # --- for drivers ------------------------------------------------------------------------
+
+    def tell(self, item: Input, now: float) -> None:
+        """Give the machine an input and carry out what it wants."""
+        self._carry_out(self._machine.handle(item, now=now), now)
+
+    def announce(self, error: APIError, *, recoverable: bool, failures: int, now: float) -> None:
+        """Emit an error event."""
+        self._later(self._outlet.error, error, recoverable=recoverable, failures=failures)
+
+    def fail(self, error: APIError) -> None:
+        """End the stream by this error; an overlap that is open gets its event first."""
+        self._fail(error)
+        now = time.monotonic()
+        if self._machine.state in (State.OPEN, State.GRACE):
+            self.tell(OverlapSpeechEnded(), now)
+        self.tell(Close(), now)
+
+    def _fail(self, error: BaseException) -> None:
+        with self.lock:
+            self.failure = self.failure or error
+
+    # --- the end ----------------------------------------------------------------------------
+
+    def _finish(self, now: float) -> None:
+        """All is settled: readers get the end at once, judges their goodbye."""
+        if self._ending:
+            return
+        self._ending = True
+        self._later(self._outlet.end, self.failure)
+        self._say_goodbye(now)
+
+    def _say_goodbye(self, now: float) -> None:
+        for driver in self._drivers.values():
+            driver.finish(now, self._patience)
+
+    def _end(self, error: BaseException) -> None:
+        """End by an error of our own."""
+        self._fail(
+            error
+            if isinstance(error, BargeinError)
+            else BargeinError(f"{self.name} failed by a bug of this library's: {error!r}")
+        )
+        try:
+            for deliver in self._results:
+                deliver()
+            for action in self._machine.handle(Close(), now=time.monotonic()):
+                if isinstance(action, EmitVerdict):
+                    self._outlet.verdict(action.verdict)
+        except Exception:
+            logger.exception("%s: failed once more while it ended", self.name)
+        self._outlet.end(self.failure)
+
+    def _leave(self) -> None:
+        for driver in self._drivers.values():
+            driver.close()
+        with self.lock:
+            self._over = True
+            self._waker.close()
