@@ -74,9 +74,14 @@ class Pools:
             phonemes=phrase.phonemes,
         )
         return Sound(
-            trim(samples, _TRIM), label, phrase.family, phrase.text, voice, phrase.language,
-            "synthetic",
-        )  # fmt: skip
+            samples=trim(samples, _TRIM),
+            label=label,
+            kind=phrase.family,
+            text=phrase.text,
+            speaker=voice,
+            language=phrase.language,
+            origin="synthetic",
+        )
 
     def brief(self, phrase: Phrase, voice: str) -> Sound:
         """A backchannel at the speed at which it comes nearest to lasting 0.3 s."""
@@ -169,9 +174,8 @@ class Pools:
             first = int(self.rng.integers(5 * RATE, len(samples) - 5 * RATE - count))
         else:
             first, _ = sounding_span(samples)
-        return Sound(
-            trim(samples[first : first + count]), "noise", kind, path.stem, "", "", "real"
-        )  # fmt: skip
+        heard = trim(samples[first : first + count])
+        return Sound(heard, "noise", kind, path.stem, "", "", "real")
 
     def _television(self) -> Sound:
         """Speech in a room, over music, from a small loudspeaker."""
@@ -237,7 +241,7 @@ def _interruptions(pools: Pools, rng: np.random.Generator) -> Iterator[Planned]:
 
 def _noises(pools: Pools, rng: np.random.Generator) -> Iterator[Planned]:
     voices = VOICES[pools.split]
-    nasal = BACKCHANNELS[4]
+    nasal = next(phrase for phrase in BACKCHANNELS if phrase.text == "mm-hmm")
     for number, sound in enumerate([*pools.computed_noises(), *pools.recorded_noises()]):
         voice = voices[number % len(voices)]
         if sound.kind in ("cough", "throat") and number % 2 == 0:
