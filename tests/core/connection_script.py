@@ -43,6 +43,7 @@ from bargein.core.connection_items import (
     Tell,
     Update,
 )
+from bargein.core.connection_states import ConnectionState, Timer
 from bargein.core.http_connection import HttpConnection
 from bargein.core.inputs import (
     Judge,
@@ -66,6 +67,28 @@ from bargein.errors import (
 )
 
 SETTINGS = Settings(0.5, 2)
+
+
+S = ConnectionState
+
+# Which timers of a WebSocket's machine may run in a state, and which must.
+MAY_RUN = {
+    S.IDLE: {Timer.FAREWELL},
+    S.CONNECTING: {Timer.CONNECT, Timer.FAREWELL},
+    S.READY: set(Timer) - {Timer.RETRY, Timer.HOLD},
+    S.HELD: set(Timer) - {Timer.RETRY},
+    S.WAITING: {Timer.RETRY, Timer.FAREWELL},
+    S.RESTING: {Timer.RETRY, Timer.FAREWELL},
+    S.CLOSING: {Timer.FAREWELL},
+    S.ENDED: set(),
+}
+MUST_RUN = {
+    S.READY: {Timer.PING},
+    S.HELD: {Timer.PING, Timer.HOLD},
+    S.WAITING: {Timer.RETRY},
+    S.RESTING: {Timer.RETRY},
+    S.CLOSING: {Timer.FAREWELL},
+}
 
 
 def websocket(

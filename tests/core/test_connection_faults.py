@@ -250,6 +250,20 @@ def test_a_429_within_a_session_is_remembered_by_the_next_one() -> None:
     )
 
 
+def test_the_end_of_a_wait_for_a_lost_session_readies_nothing() -> None:
+    play(
+        websocket(),
+        UP
+        + """
+        1.0   error 1 429    -> unready; announce 429
+        1.1   lost 1         ->
+        1.2   time           -> connect 2
+        9.0   started 2      ->
+        9.1   connected 2    -> create 2 0.5/2; serve 2; ready
+        """,
+    )
+
+
 # --- other 4xx -------------------------------------------------------------------------------
 
 

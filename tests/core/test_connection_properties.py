@@ -24,30 +24,12 @@ from bargein.core.connection_items import (
     Shut,
     Tell,
 )
-from bargein.core.connection_states import ConnectionState, Timer, UpdateState
+from bargein.core.connection_states import ConnectionState, UpdateState
 from bargein.core.inputs import JudgeReady, JudgeUnready, WindowFailed
 from bargein.core.websocket_connection import WebSocketConnection
-from tests.core.connection_script import http, item, websocket
+from tests.core.connection_script import MAY_RUN, MUST_RUN, http, item, websocket
 
 S = ConnectionState
-
-MAY_RUN = {
-    S.IDLE: {Timer.FAREWELL},
-    S.CONNECTING: {Timer.CONNECT, Timer.FAREWELL},
-    S.READY: set(Timer) - {Timer.RETRY, Timer.HOLD},
-    S.HELD: set(Timer) - {Timer.RETRY},
-    S.WAITING: {Timer.RETRY, Timer.FAREWELL},
-    S.RESTING: {Timer.RETRY, Timer.FAREWELL},
-    S.CLOSING: {Timer.FAREWELL},
-    S.ENDED: set(),
-}
-MUST_RUN = {
-    S.READY: {Timer.PING},
-    S.HELD: {Timer.PING, Timer.HOLD},
-    S.WAITING: {Timer.RETRY},
-    S.RESTING: {Timer.RETRY},
-    S.CLOSING: {Timer.FAREWELL},
-}
 
 NEWS = (
     *("started", "connected", "refused down", "refused 503", "refused 401", "refused 429:5"),

@@ -25,7 +25,7 @@ from bargein.core.http_connection import HttpConnection
 from bargein.core.inputs import Settings
 from bargein.core.session_update import SessionUpdate
 from bargein.core.websocket_connection import WebSocketConnection
-from tests.core.connection_script import http, item, websocket
+from tests.core.connection_script import MAY_RUN, MUST_RUN, http, item, websocket
 from tests.core.connection_tables import PAGE, fill
 
 S, U = ConnectionState, UpdateState
@@ -128,6 +128,10 @@ def test_every_state_and_input(make: Any, table: Any, ways: Any) -> None:
                         continue  # without fallback or retries it ended on the way
                     actions = step(machine, text.format(n=session_of(machine)), 0.0)
                     reached.add(machine.state)
+                    if make is websocket:
+                        running = machine.timers()
+                        assert running <= MAY_RUN[machine.state], f"{state} x {text}"
+                        assert running >= MUST_RUN.get(machine.state, set()), f"{state} x {text}"
                     if cell.effect == "nothing":
                         assert not actions, f"{state} x {text}"
             assert reached == set(cell.leads_to), f"{state.value} x {kind.__name__}"

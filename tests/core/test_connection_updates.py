@@ -336,6 +336,24 @@ def test_a_loss_fails_the_windows_of_the_session_that_is_lost_alone() -> None:
     )
 
 
+def test_a_pong_that_the_old_session_owes_is_not_the_new_ones_debt() -> None:
+    machine = websocket(max_retry=0)
+    play(
+        machine,
+        UP
+        + """
+        17.9  sent 1         ->
+        18.0  time           -> ping 1
+        18.1  update 0.7/4   ->
+        18.1  time           -> connect 2
+        18.2  connected 2    -> create 2 0.7/4
+        18.3  created 2      -> serve 2; settings 0.7/4
+        36.3  time           -> ping 2
+        36.4  pong 2         ->
+        """,
+    )
+
+
 def test_giving_up_drops_the_old_session_as_well() -> None:
     play(
         websocket(max_retry=0),
