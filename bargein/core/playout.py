@@ -76,8 +76,8 @@ class Playout:
 
     def __init__(self, options: PlayoutOptions | None = None) -> None:
         self.options = options = options or PlayoutOptions()
-        self._start_power = _power(options.start_level)
-        self._stop_power = _power(options.stop_level)
+        self._start_energy = _energy(options.start_level)
+        self._stop_energy = _energy(options.stop_level)
         self._min_sound = max(1, round(options.min_sound * WINDOW_RATE / _BLOCK))
         self._min_silence = max(1, round(options.min_silence * WINDOW_RATE / _BLOCK))
         self._position: int | None = None
@@ -133,20 +133,20 @@ class Playout:
         assert self._position is not None
         first = self._position - len(self._begun)
         self._position += len(samples)
-        joined = np.concatenate((self._begun, samples))
+        joined = np.concatenate((self._begun, samples)) if len(self._begun) else samples
         whole = len(joined) - len(joined) % _BLOCK
-        self._begun = joined[whole:]
+        self._begun = joined[whole:].copy()  # the caller may use its array again
         blocks = joined[:whole].reshape(-1, _BLOCK).astype(np.float64)
         fallen: list[Fallen] = []
-        for number, power in enumerate(np.square(blocks).mean(axis=1).tolist(), 1):
-            sentinel = self._judge(power)
+        for number, energy in enumerate(np.einsum("ij,ij->i", blocks, blocks).tolist(), 1):
+            sentinel = self._judge(energy)
             if sentinel is not None:
                 fallen.append(Fallen(first + number * _BLOCK, sentinel))
         return fallen
 
-    def _judge(self, power: float) -> Sentinel | None:
-        """Take one block's mean square."""
-        sound = power >= (self._stop_power if self.speaking else self._start_power)
+    def _judge(self, energy: float) -> Sentinel | None:
+        """Take one block's sum of squares."""
+        sound = energy >= (self._stop_energy if self.speaking else self._start_energy)
         self._run = 0 if sound is self.speaking else self._run + 1
         if self._run < (self._min_silence if self.speaking else self._min_sound):
             return None
@@ -155,6 +155,6 @@ class Playout:
         return AgentSpeechStarted() if self.speaking else AgentSpeechEnded()
 
 
-def _power(level: float) -> float:
-    """Return the mean square of int16 at a level in dBFS."""
-    return float(_FULL_SCALE**2 * math.pow(10, level / 10))
+def _energy(level: float) -> float:
+    """Return the sum of squares of a block of int16 at a level in dBFS."""
+    return _BLOCK * _FULL_SCALE**2 * math.pow(10, level / 10)

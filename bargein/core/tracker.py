@@ -186,7 +186,7 @@ class OverlapTracker:
         if begin >= end:
             return []
         if begin > self._heard_to and not self.active:
-            self._forget()
+            self._forget()  # a hole: nobody knows whether what was begun there went on
         self._heard_to = end
         self._position = max(self._position, end)
         crossed = self.next_crossing.crossed_by(probability)
@@ -202,6 +202,8 @@ class OverlapTracker:
         self._position = max(self._position, position)
         if self.agent_speaking:
             return []
+        if self._position - self._heard_to > MAX_HOP:
+            self._forget()  # what was known of the caller is no longer news
         self._agent_start = self._position
         fallen = [self._fall(AgentSpeechStarted())]
         if self._talking and not self._voiced:
