@@ -295,6 +295,21 @@ def test_remote_windows_given_up_dont_leave_it_open_where_the_fallback_answered_
     )
 
 
+def test_the_loss_of_the_remote_leaves_the_fallbacks_windows() -> None:
+    Call(fallback=LOCAL).play(
+        OPEN
+        + """
+        1.1  audio 0.1          -> send 1 (1.1 s)
+        1.1  sent 1
+        1.1  unready
+        1.2  audio 0.1          -> send 2 at fallback (1.2 s)
+        1.2  sent 2
+        1.2  lost               -> cancel 1: connection
+        1.3  reply 2 yes        -> interruption of 1 by 2
+        """
+    )
+
+
 def test_a_fallbacks_window_may_fail_too() -> None:
     Call(fallback=LOCAL, ready=False).play(
         OPEN

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import attrs
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bargein.audio import AudioFormat
 from bargein.core import (
     AgentSpeechEnded,
     AgentSpeechStarted,
-    EmitVerdict,
     Gap,
     InterruptionMachine,
     InterruptionOptions,
     OverlapSpeechEnded,
     OverlapSpeechStarted,
     SendWindow,
+    SetFormat,
 )
 
 FORMATS = [
@@ -101,6 +102,7 @@ SCRIPTS = st.builds(
 )
 
 
+@settings(max_examples=25)
 @given(script=SCRIPTS, frame=st.sampled_from([0.007, 0.02, 0.0501, 1.0, 10.0]))
 def test_frame_size_never_changes_what_is_cut(script: Script, frame: float) -> None:
     assert script.cuts(frame) == script.cuts(0.031)
@@ -115,8 +117,9 @@ def test_frames_of_7_ms_20_ms_1_s_and_10_s_give_the_same_windows(fmt: AudioForma
     assert script.cuts(0.007) == script.cuts(0.02) == script.cuts(1.0) == cuts
 
 
+@settings(max_examples=30)
 @given(
-    rate=st.sampled_from([8_000, 11_025, 16_000, 22_050, 44_100, 192_000]),
+    rate=st.sampled_from([8_000, 11_025, 16_000, 44_100, 192_000]),
     interval=st.sampled_from([0.1, 0.0333, 0.07, 1 / 3]),
     frames=st.lists(st.integers(0, 9_000), max_size=20),
 )
@@ -136,14 +139,8 @@ def test_cuts_lie_at_whole_intervals_past_the_start_rounded_half_up(
         assert bool(actions) == (frame >= missing)
         found += [a.window.start + len(a.window.samples) for a in actions]  # type: ignore
     position = 777 + sum(frames)
-    cuts = []
-    k = 1
-    while (at := 777 + int(k * options.interval * rate + options.interval.__class__(1, 2))) <= (
-        position
-    ):
-        cuts.append(at * 16_000 // rate)
-        k += 1
-    assert found == cuts
+    cuts = (777 + int(k * options.interval * rate + Fraction(1, 2)) for k in range(1, 1000))
+    assert found == [at * 16_000 // rate for at in cuts if at <= position]
 
 
 @given(
@@ -177,13 +174,10 @@ def test_a_window_at_16_khz_is_the_audio_itself() -> None:
         )
 
 
-def test_the_right_place_of_a_tone_doesnt_move_with_the_format() -> None:
-    """After a change of format positions go on from the exact time before it."""
+def test_positions_go_on_from_the_exact_time_before_a_change_of_format() -> None:
     machine = InterruptionMachine(format=AudioFormat(11_025))
     machine.handle(AgentSpeechStarted(), now=0.0)
     machine.handle(bytes(2 * 5001), now=0.0)
-    from bargein.core import SetFormat
-
     machine.handle(SetFormat(AudioFormat(44_100)), now=0.0)
     machine.handle(bytes(2 * 7003), now=0.0)
     machine.handle(SetFormat(AudioFormat(8_000)), now=0.0)
@@ -218,4 +212,3 @@ def test_a_long_gap_empties_the_window_and_starts_the_cadence_anew() -> None:
     assert isinstance(action, SendWindow)
     assert len(action.window.samples) == 1600
     assert action.window.start == 8800 + 3202
-    assert not any(isinstance(a, EmitVerdict) for a in [action])
