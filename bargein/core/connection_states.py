@@ -218,8 +218,7 @@ WEBSOCKET_TABLE: dict[ConnectionState, _Row] = {
             SessionLost: ("connect_failed", _FAILED),
         }
     ),
-    _S.READY: _serving_row(_S.READY)
-    | _cells({CancelWindow: ("cancelled", (_S.READY, *_FAILED))}),
+    _S.READY: _serving_row(_S.READY) | _cells({CancelWindow: ("cancelled", (_S.READY, *_FAILED))}),
     _S.HELD: _serving_row(_S.HELD),
     _S.WAITING: _websocket_row(_S.WAITING),
     _S.RESTING: _websocket_row(_S.RESTING),
