@@ -25,7 +25,7 @@ LAYERS = (
     ("wire",),
     ("runtime",),
     ("drivers", "backends"),
-    ("stream", "detector"),
+    ("stream", "detector", "analysis"),
     ("cli", "server", "telephony", "testing"),
 )
 ROW = {unit: row for row, units in enumerate(LAYERS) for unit in units}

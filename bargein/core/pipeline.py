@@ -216,6 +216,17 @@ class Pipeline:
             actions += self.machine.handle(entry.sentinel, now=now)
         return actions
 
+    def samples_to_sentinel(self) -> int | None:
+        """Return how many input samples are missing to where the agent starts or ends next.
+
+        ``None``: as far as the agent's audio came, nowhere. Who gives audio up to there, and no
+        further, gets what a start leads to at its own time.
+        """
+        if not self._due:
+            return None
+        timeline = self._timeline
+        return max(0, timeline.position_of(self._due[0][0]) - timeline.position)
+
     # --- what a live stream's worker needs to know ------------------------------------------
 
     def attention(self) -> Attention:

@@ -1,0 +1,123 @@
+"""Options of the command line that stand for a settings class: one flag per field."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import attrs
+
+from bargein.core import InterruptionOptions
+from bargein.core.echo import EchoGateOptions
+from bargein.core.playout import PlayoutOptions
+from bargein.core.tracker import TrackerOptions
+
+__all__ = ["GROUPS", "Group", "add_settings", "read_settings"]
+
+_T = TypeVar("_T")
+
+
+@attrs.frozen
+class Group:
+    """A settings class as a group of flags: ``--PREFIX-FIELD``; ``fields`` has a help for each."""
+
+    settings: type
+    title: str
+    prefix: str
+    fields: Mapping[str, str]
+
+
+GROUPS = (
+    Group(
+        InterruptionOptions,
+        "windows and verdicts",
+        "",
+        {
+            "threshold": "probability from which on a window is positive (default: the backend's)",
+            "min_interruption_duration": "seconds that the probability must stay up",
+            "max_audio_duration": "seconds of the longest window",
+            "audio_prefix_duration": "seconds kept from before a turn's first onset",
+            "detection_interval": "seconds between two windows",
+            "inference_timeout": "seconds after which an unanswered window is given up",
+            "verdict_grace": "seconds past an overlap's end for windows that are under way",
+            "max_in_flight": "unanswered windows at a time (default: 2)",
+            "eager_first_window": "cut a window at an overlap's start too",
+            "reset_window_per_overlap": "trim the window at each overlap, not a turn's first alone",
+            "prefix_before_agent": "keep the prefix from before the agent's start too",
+        },
+    ),
+    Group(
+        TrackerOptions,
+        "when the caller talks",
+        "",
+        {
+            "activation": "voice-activity probability at which speech begins",
+            "deactivation": "and below which it ceases",
+            "min_speech": "seconds of speech before an overlap begins",
+            "max_dip": "seconds of silence bridged before that",
+            "min_silence": "seconds of silence that end an overlap",
+        },
+    ),
+    Group(
+        EchoGateOptions,
+        "the agent's echo in the caller's channel",
+        "echo-",
+        {
+            "return_loss": "dB under the agent's loudest from which on it may be echo",
+            "reach": "seconds that the agent's audio counts for: the longest delay",
+            "decay": "dB per second by which it is forgotten after that",
+            "hold": "seconds that the gate stays open after something loud enough",
+            "noise_margin": "dB above the line's noise that is loud enough",
+            "floor": "dBFS under which nothing counts",
+        },
+    ),
+    Group(
+        PlayoutOptions,
+        "when the agent speaks",
+        "agent-",
+        {
+            "start_level": "dBFS at which the agent starts",
+            "stop_level": "dBFS under which it is silent",
+            "min_sound": "seconds of sound before it has started",
+            "min_silence": "seconds of silence before it has ended",
+        },
+    ),
+)
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add every group's flags. What isn't given stays out of the namespace."""
+    for group in GROUPS:
+        flags = parser.add_argument_group(group.title)
+        for field in attrs.fields(group.settings):
+            text = group.fields[field.name]
+            flag = "--" + (group.prefix + field.name).replace("_", "-")
+            common: dict[str, Any] = {
+                "dest": _name(group, field.name),
+                "default": argparse.SUPPRESS,
+            }
+            if field.default is False:
+                flags.add_argument(flag, action="store_true", help=text, **common)
+                continue
+            if field.default is not None:
+                text += f" (default: {field.default:g})"
+            kind = int if field.name == "max_in_flight" else float
+            flags.add_argument(flag, type=kind, metavar="N", help=text, **common)
+
+
+def read_settings(arguments: argparse.Namespace, settings: type[_T]) -> _T:
+    """Build a group's settings from the flags given.
+
+    Raises :class:`~bargein.errors.OptionError` for a value outside its range.
+    """
+    (group,) = (group for group in GROUPS if group.settings is settings)
+    given = vars(arguments)
+    names: dict[str, Any] = {
+        field: given[_name(group, field)] for field in group.fields if _name(group, field) in given
+    }
+    return settings(**names)
+
+
+def _name(group: Group, field: str) -> str:
+    return f"{group.settings.__name__}.{field}"
