@@ -21,8 +21,9 @@ import numpy.typing as npt
 
 from bargein.audio import Converter, open_recording
 from bargein.audio.g711 import decode_mulaw, encode_mulaw
-from bargein.core.echo import EchoGate
-from bargein.core.inputs import OverlapSpeechStarted
+from bargein.core.echo import EchoGate, EchoGateOptions
+from bargein.core.inputs import AgentSpeechEnded, OverlapSpeechStarted
+from bargein.core.playout import Playout, PlayoutOptions
 from bargein.core.tracker import OverlapTracker, TrackerOptions
 from bargein.vad.silero import SileroVad
 from bargein.vad.track import CHUNK
@@ -32,6 +33,7 @@ RATE = 16_000
 AGENT, CALLERS = "en_US_f_Allison", ("fr_CA_f_June", "it_IT_m_Carlo", "es_MX_f_Allison")
 AGENT_LEVELS, CALLER_LEVELS = (-26.0, -18.0), (-32.0, -18.0)  # dBFS, RMS while speaking
 DELAYS = (0.02, 0.05, 0.1, 0.15, 0.2)  # s
+PAUSES = (0.1, 0.5)  # s
 SECONDS = 10
 
 
@@ -44,6 +46,15 @@ class Line:
     noise: float = -65.0
     room: bool = False
     telephone: bool = False
+
+
+@attrs.frozen(eq=False)
+class Material:
+    """What calls are made of."""
+
+    agents: list[Samples]
+    callers: list[Samples]
+    gate: EchoGateOptions
 
 
 @attrs.frozen(eq=False)
@@ -88,12 +99,12 @@ def at_level(samples: Samples, level: float) -> Samples:
 
 
 def agent_side(rng: np.random.Generator, voice: Sequence[Samples], length: int) -> Samples:
-    """Return an agent that talks all the time, with pauses of 0.1 to 0.5 s between prompts."""
+    """Return an agent that talks all the time, with short pauses between prompts."""
     level = rng.uniform(*AGENT_LEVELS)
     parts: list[Samples] = []
     while sum(map(len, parts)) < length:
         parts.append(at_level(voice[int(rng.integers(len(voice)))], level))
-        parts.append(np.zeros(int(rng.uniform(0.1, 0.5) * RATE)))
+        parts.append(np.zeros(int(rng.uniform(*PAUSES) * RATE)))
     return np.concatenate(parts)[:length]
 
 
@@ -127,18 +138,18 @@ def through(line: Line, samples: Samples) -> npt.NDArray[np.int16]:
 
 def mix(
     rng: np.random.Generator,
-    voices: tuple[Sequence[Samples], Sequence[Samples]],
+    material: Material,
     line: Line,
     *,
     delay: float | None = None,
     caller: bool = False,
 ) -> Call:
     """Mix one call and let VAD and gate hear it."""
-    agents, callers = voices
     length = SECONDS * RATE
-    agent = agent_side(rng, agents, length)
+    agent = agent_side(rng, material.agents, length)
     level = rng.uniform(*CALLER_LEVELS)
-    utterance = at_level(callers[int(rng.integers(len(callers)))], level)
+    utterance = material.callers[int(rng.integers(len(material.callers)))]
+    utterance = at_level(utterance, level)
     begin = int(rng.uniform(3, 6) * RATE)
     drawn = rng.uniform(DELAYS[0], DELAYS[-1])
     samples = rng.standard_normal(length) * 10 ** (line.noise / 20)
@@ -148,7 +159,7 @@ def mix(
     chunks = through(line, samples)[: length // CHUNK * CHUNK].reshape(-1, CHUNK)
     vad = SileroVad.load()
     heard, _ = vad.run(chunks, vad.new_state())
-    gate = EchoGate()
+    gate = EchoGate(material.gate)
     gate.push(np.rint(agent * 32_768).astype(np.int16), 0)
     power = np.square(chunks / 32_768).mean(axis=1)
     levels = 10 * np.log10(np.maximum(power, 1e-30))
@@ -180,15 +191,13 @@ def bridged(probabilities: Sequence[float], seconds: float) -> bool:
     return bool(opened(probabilities, TrackerOptions(min_speech=seconds, max_dip=0.3)))
 
 
-def many(
-    count: int, voices: tuple[list[Samples], list[Samples]], line: Line, **how: Any
-) -> Iterator[Call]:
+def many(count: int, material: Material, line: Line, **how: Any) -> Iterator[Call]:
     rng = np.random.default_rng(7)
     for _ in range(count):
-        yield mix(rng, voices, line, **how)
+        yield mix(rng, material, line, **how)
 
 
-def echo_alone(count: int, voices: tuple[list[Samples], list[Samples]]) -> None:
+def echo_alone(count: int, material: Material) -> None:
     print(f"Overlaps opened by echo alone in {count} calls of {SECONDS} s, and in brackets calls")
     print("in which the VAD reports 500 ms of speech by the tracker's rules:")
     print(f"{'echo':32}{'delay, ms':>10}{'no gate':>14}{'gate':>12}")
@@ -203,7 +212,7 @@ def echo_alone(count: int, voices: tuple[list[Samples], list[Samples]]) -> None:
         (Line("-14 dB", echo=-14), 0.1),
     ]
     for line, delay in lines:
-        calls = list(many(count, voices, line, delay=delay))
+        calls = list(many(count, material, line, delay=delay))
         cells = []
         for gated in (False, True):
             heard = [call.probabilities(gated) for call in calls]
@@ -213,7 +222,7 @@ def echo_alone(count: int, voices: tuple[list[Samples], list[Samples]]) -> None:
         print(f"{line.name:32}{delay * 1000:10.0f}{cells[0]:>14}{cells[1]:>12}", flush=True)
 
 
-def recall(count: int, voices: tuple[list[Samples], list[Samples]]) -> None:
+def recall(count: int, material: Material) -> None:
     print(f"\nRecall over a talking agent, {count} calls; callers at -32 to -18 dBFS:")
     print(f"{'echo':32}{'speech reported':>24}{'no gate':>10}{'gate':>8}{'points lost':>13}")
     lines = [
@@ -227,7 +236,7 @@ def recall(count: int, voices: tuple[list[Samples], list[Samples]]) -> None:
         ("bridged", bridged),
     ]
     for line in lines:
-        calls = list(many(count, voices, line, caller=True))
+        calls = list(many(count, material, line, caller=True))
         for seconds in (0.2, 0.5):
             for name, test in tests:
                 shares = recalled(calls, lambda p, t=test, s=seconds: t(p, s))  # type: ignore[misc]
@@ -266,17 +275,39 @@ def by_level(calls: Sequence[Call]) -> None:
         )
 
 
+def pauses(prompts: Sequence[Samples]) -> None:
+    """Print how often an agent that reads out a prompt would be taken to have ended."""
+    minutes = sum(map(len, prompts)) / RATE / 60
+    print(
+        f"\nFalse ends of the agent in prompts ({minutes:.0f} minutes), by Playout's min_silence:"
+    )
+    for seconds in (0.2, 0.3, 0.4, 0.5, 0.6):
+        ended = 0
+        for prompt in prompts:
+            samples = np.rint(at_level(prompt, -22.0) * 32_768).astype(np.int16)
+            fallen = Playout(PlayoutOptions(min_silence=seconds)).push(samples, 0)
+            ended += sum(isinstance(each.sentinel, AgentSpeechEnded) for each in fallen)
+        print(f"{seconds:5.1f} s: {ended / minutes:.2f} a minute")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("sounds", nargs="?", type=Path, default="/usr/share/asterisk/sounds")
     parser.add_argument("--calls", type=int, default=200)
+    parser.add_argument(
+        "--plain", action="store_true", help="a gate of one comparison: 17 dB, and nothing held"
+    )
     arguments = parser.parse_args()
-    agents = read_voice(arguments.sounds / AGENT, 3.0, 60.0, 60)
-    callers = [
-        each for name in CALLERS for each in read_voice(arguments.sounds / name, 0.8, 3.0, 100)
-    ]
-    echo_alone(arguments.calls, (agents, callers))
-    recall(2 * arguments.calls, (agents, callers))
+    root: Path = arguments.sounds
+    plain = EchoGateOptions(return_loss=17, decay=1e6, hold=0, noise_margin=0)
+    material = Material(
+        agents=read_voice(root / AGENT, 3.0, 60.0, 60),
+        callers=[each for name in CALLERS for each in read_voice(root / name, 0.8, 3.0, 100)],
+        gate=plain if arguments.plain else EchoGateOptions(),
+    )
+    echo_alone(arguments.calls, material)
+    recall(2 * arguments.calls, material)
+    pauses([each for name in (AGENT, *CALLERS) for each in read_voice(root / name, 4, 60, 200)])
 
 
 if __name__ == "__main__":
