@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from bargein.core import Judge, JudgeSettings, Reason
 from bargein.core.dispatch import policy_of
 from bargein.core.overlap import FAIL_OPEN_SPEECH
 from bargein.errors import OptionError
-from tests.core.transcripts import Call
+from tests.core.transcripts import Call, noise
 
 OPEN = """
     0.0  agent started
@@ -431,6 +432,20 @@ def test_of_several_windows_not_handed_over_the_newest_goes_to_the_fallback() ->
         1.3  lost      -> cancel 1; cancel 2; cancel 3; send 3 at fallback (1.3 s)
         """
     )
+
+
+def test_a_window_that_waits_keeps_its_audio_over_a_long_gap() -> None:
+    call = Call(max_in_flight=3).play(
+        OPEN
+        + """
+        1.3  audio 0.3          -> send 1 (1.1 s); send 2 (1.2 s); send 3 (1.3 s)
+        1.3  lost               -> cancel 1; cancel 2; cancel 3
+        9.3  gap 8.0
+        9.35 audio 0.05
+        9.4  ready              -> send 3 (1.3 s)
+        """
+    )
+    np.testing.assert_array_equal(call.windows[3].samples, noise(0, 20_800))
 
 
 def test_nothing_waits_behind_the_remote_for_the_fallback() -> None:

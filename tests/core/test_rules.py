@@ -93,6 +93,11 @@ def test_rule_1_a_new_turn_begins_with_an_empty_window_and_a_first_overlap() -> 
         4.6  audio 2.0
         4.6  caller started 0.1
         4.7  audio 0.1          -> send 3 (2.4 s)
+        4.7  agent ended        -> cancel 3; inconclusive of 3: agent_ended
+        4.7  agent started
+        5.7  audio 1.0
+        5.7  caller started 0.1
+        5.8  audio 0.1          -> send 4 (0.7 s)
         """
     )
 
@@ -407,6 +412,16 @@ def test_rule_6_windows_not_yet_sent_are_dropped_at_decision_and_end() -> None:
         1.4  audio 0.1          -> send 3 (1.3 s)
         1.4  caller ended       -> cancel 3; inconclusive of 2: no_request
         1.4  look               -> speaking, 0 in flight
+        """
+    )
+    Call().play(
+        OPEN
+        + """
+        1.1  audio 0.1          -> send 1 (1.1 s)
+        1.1  sent 1
+        1.2  audio 0.1          -> send 2 (1.2 s)
+        1.2  caller ended       -> cancel 2
+        1.2  look               -> grace, 1 in flight, due 1.4
         """
     )
 
@@ -797,6 +812,17 @@ def test_rule_11_the_deadline_clock_never_steps_back_though_ages_use_their_own_s
     assert call.verdict.total_duration == 0.0
     assert call.verdict.detection_delay == 0.0
     assert call.verdict.detected == 0.4
+    Call().play(
+        OPEN
+        + """
+        1.1  audio 0.1          -> send 1 (1.1 s)
+        1.1  sent 1
+        1.0  caller ended
+        1.0  look               -> grace, 1 in flight, due 1.3
+        1.9  flush
+        1.2  deadline           -> inconclusive of 1: timeout; cancel 1: timeout
+        """
+    )
 
 
 def test_rule_12_end_of_input_waits_for_the_windows_until_their_deadlines() -> None:
@@ -870,15 +896,15 @@ def test_rule_12_a_long_timeout_of_a_settled_overlap_doesnt_keep_the_end() -> No
 
 
 @pytest.mark.parametrize(
-    ("line", "actions"),
+    ("line", "actions", "ended"),
     [
-        ("", "inconclusive of 1: closed; cancel 1; finish"),
-        ("1.2 caller ended", "inconclusive of 1: closed; cancel 1; finish"),
-        ("1.2 end of input", "inconclusive of 1: closed; cancel 1; finish"),
-        ("1.2 reply 1 no", "inconclusive of 1 by 1: closed; finish"),
+        ("", "inconclusive of 1: closed; cancel 1; finish", 1.3),
+        ("1.2 caller ended", "inconclusive of 1: closed; cancel 1; finish", 1.2),
+        ("1.2 end of input", "inconclusive of 1: closed; cancel 1; finish", 1.2),
+        ("1.2 reply 1 no", "inconclusive of 1 by 1: closed; finish", 1.3),
     ],
 )
-def test_rule_12_close_waits_for_nothing(line: str, actions: str) -> None:
+def test_rule_12_close_waits_for_nothing(line: str, actions: str, ended: float) -> None:
     call = Call().play(
         OPEN
         + f"""
@@ -892,6 +918,7 @@ def test_rule_12_close_waits_for_nothing(line: str, actions: str) -> None:
         """
     )
     assert not call.verdict.agent_ended
+    assert call.verdict.detected == ended
 
 
 def test_rule_13_misuse_raises_and_leaves_the_machine_as_it_was() -> None:
