@@ -29,9 +29,6 @@ _LONGEST_HOLD = 10.0
 """Seconds of audio kept behind the window for windows under way (320 KB). A timeout or a number of
 windows beyond it costs no more: what the ring can't hold any longer is copied out."""
 
-_ROUNDING = 2
-"""16 kHz samples: by so much rounding to whole input samples may lengthen a window (at 8 kHz)."""
-
 _PIECE = 1.0
 """Seconds converted at a time, so that a frame of an hour needs no hour's worth of floats."""
 
@@ -59,7 +56,7 @@ class CallerBuffer:
     def __init__(self, options: InterruptionOptions, fmt: AudioFormat, hold: float) -> None:
         self._options = options
         capacity = options.max_audio_duration + min(hold, _LONGEST_HOLD)
-        self._ring = SampleRing(math.ceil(capacity * WINDOW_RATE) + _ROUNDING)
+        self._ring = SampleRing(math.ceil(capacity * WINDOW_RATE))
         self._elapsed = Fraction(0)  # seconds before the last change of format
         self._open = False
         self._live: set[Cut] = set()
