@@ -13,19 +13,57 @@ from typing import TYPE_CHECKING
 from bargein._version import __version__
 
 if TYPE_CHECKING:
-    from bargein.audio import AudioFormat
+    from bargein.audio import (
+        AudioFormat,
+    )
+    from bargein.backends import (
+        Backend,
+        BatchBackend,
+        FunctionBackend,
+        Session,
+    )
+    from bargein.backends.local import (
+        LocalBackend,
+    )
+    from bargein.check import (
+        CheckReport,
+        Finding,
+    )
     from bargein.core import (
         AgentSpeechEnded,
         AgentSpeechStarted,
+        EndOfInput,
+        Flush,
+        Gap,
         InterruptionCacheEntry,
         InterruptionDetectionError,
         InterruptionMetrics,
         InterruptionOptions,
+        Metadata,
+        Outcome,
         OverlappingSpeechEvent,
         OverlapSpeechEnded,
         OverlapSpeechStarted,
         Prediction,
+        Reason,
+        SetFormat,
         Window,
+        estimate_probability,
+    )
+    from bargein.core.connect_options import (
+        APIConnectOptions,
+    )
+    from bargein.core.options import (
+        NOT_GIVEN,
+    )
+    from bargein.core.tracker import (
+        TrackerOptions,
+    )
+    from bargein.detector import (
+        AdaptiveInterruptionDetector,
+    )
+    from bargein.drivers.tls import (
+        TlsOptions,
     )
     from bargein.errors import (
         APIConnectionError,
@@ -43,65 +81,158 @@ if TYPE_CHECKING:
         StreamEnded,
         UsageError,
     )
+    from bargein.stream import (
+        InterruptionStreamBase,
+        StreamStats,
+    )
+    from bargein.streams import (
+        InterruptionBackendStream,
+        InterruptionHttpStream,
+        InterruptionWebSocketStream,
+    )
+    from bargein.wire.http import (
+        InterruptionResponse,
+    )
+    from bargein.wire.messages import (
+        InterruptionWSDetectedMessage,
+        InterruptionWSErrorMessage,
+        InterruptionWSInferenceDoneMessage,
+        InterruptionWSMessageType,
+        InterruptionWSSessionClosedMessage,
+        InterruptionWSSessionCloseMessage,
+        InterruptionWSSessionCreatedMessage,
+        InterruptionWSSessionCreateMessage,
+        InterruptionWSSessionCreateSettings,
+    )
 
 __all__ = [
+    "APIConnectOptions",
     "APIConnectionError",
     "APIError",
     "APIStatusError",
     "APITimeoutError",
+    "AdaptiveInterruptionDetector",
     "AgentSpeechEnded",
     "AgentSpeechStarted",
     "AudioFileError",
     "AudioFormat",
+    "Backend",
     "BargeinError",
+    "BatchBackend",
+    "CheckReport",
+    "EndOfInput",
+    "Finding",
+    "Flush",
     "FrameError",
+    "FunctionBackend",
+    "Gap",
+    "InterruptionBackendStream",
     "InterruptionCacheEntry",
     "InterruptionDetectionError",
+    "InterruptionHttpStream",
     "InterruptionMetrics",
     "InterruptionOptions",
+    "InterruptionResponse",
+    "InterruptionStreamBase",
+    "InterruptionWSDetectedMessage",
+    "InterruptionWSErrorMessage",
+    "InterruptionWSInferenceDoneMessage",
+    "InterruptionWSMessageType",
+    "InterruptionWSSessionCloseMessage",
+    "InterruptionWSSessionClosedMessage",
+    "InterruptionWSSessionCreateMessage",
+    "InterruptionWSSessionCreateSettings",
+    "InterruptionWSSessionCreatedMessage",
+    "InterruptionWebSocketStream",
+    "LocalBackend",
+    "Metadata",
     "MissingExtraError",
     "ModelError",
+    "NOT_GIVEN",
     "OptionError",
+    "Outcome",
     "OverlapSpeechEnded",
     "OverlapSpeechStarted",
     "OverlappingSpeechEvent",
     "Prediction",
     "ProtocolError",
+    "Reason",
+    "Session",
+    "SetFormat",
     "StateError",
     "StreamEnded",
+    "StreamStats",
+    "TlsOptions",
+    "TrackerOptions",
     "UsageError",
     "Window",
     "__version__",
+    "estimate_probability",
 ]
 
 # Public name -> the module that has it.
 _HOMES = {
+    "APIConnectOptions": "bargein.core.connect_options",
     "APIConnectionError": "bargein.errors",
     "APIError": "bargein.errors",
     "APIStatusError": "bargein.errors",
     "APITimeoutError": "bargein.errors",
+    "AdaptiveInterruptionDetector": "bargein.detector",
     "AgentSpeechEnded": "bargein.core",
     "AgentSpeechStarted": "bargein.core",
     "AudioFileError": "bargein.errors",
     "AudioFormat": "bargein.audio",
+    "Backend": "bargein.backends",
     "BargeinError": "bargein.errors",
+    "BatchBackend": "bargein.backends",
+    "CheckReport": "bargein.check",
+    "EndOfInput": "bargein.core",
+    "Finding": "bargein.check",
+    "Flush": "bargein.core",
     "FrameError": "bargein.errors",
+    "FunctionBackend": "bargein.backends",
+    "Gap": "bargein.core",
+    "InterruptionBackendStream": "bargein.streams",
     "InterruptionCacheEntry": "bargein.core",
     "InterruptionDetectionError": "bargein.core",
+    "InterruptionHttpStream": "bargein.streams",
     "InterruptionMetrics": "bargein.core",
     "InterruptionOptions": "bargein.core",
+    "InterruptionResponse": "bargein.wire.http",
+    "InterruptionStreamBase": "bargein.stream",
+    "InterruptionWSDetectedMessage": "bargein.wire.messages",
+    "InterruptionWSErrorMessage": "bargein.wire.messages",
+    "InterruptionWSInferenceDoneMessage": "bargein.wire.messages",
+    "InterruptionWSMessageType": "bargein.wire.messages",
+    "InterruptionWSSessionCloseMessage": "bargein.wire.messages",
+    "InterruptionWSSessionClosedMessage": "bargein.wire.messages",
+    "InterruptionWSSessionCreateMessage": "bargein.wire.messages",
+    "InterruptionWSSessionCreateSettings": "bargein.wire.messages",
+    "InterruptionWSSessionCreatedMessage": "bargein.wire.messages",
+    "InterruptionWebSocketStream": "bargein.streams",
+    "LocalBackend": "bargein.backends.local",
+    "Metadata": "bargein.core",
     "MissingExtraError": "bargein.errors",
     "ModelError": "bargein.errors",
+    "NOT_GIVEN": "bargein.core.options",
     "OptionError": "bargein.errors",
+    "Outcome": "bargein.core",
     "OverlapSpeechEnded": "bargein.core",
     "OverlapSpeechStarted": "bargein.core",
     "OverlappingSpeechEvent": "bargein.core",
     "Prediction": "bargein.core",
     "ProtocolError": "bargein.errors",
+    "Reason": "bargein.core",
+    "Session": "bargein.backends",
+    "SetFormat": "bargein.core",
     "StateError": "bargein.errors",
     "StreamEnded": "bargein.errors",
+    "StreamStats": "bargein.stream",
+    "TlsOptions": "bargein.drivers.tls",
+    "TrackerOptions": "bargein.core.tracker",
     "UsageError": "bargein.errors",
     "Window": "bargein.core",
+    "estimate_probability": "bargein.core",
 }
 
 # Hidden from type checkers: a module with a __getattr__ would have every name, misspelt ones too.

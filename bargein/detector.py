@@ -42,11 +42,15 @@ from bargein.streams import (
 from bargein.worker import Worker
 
 if TYPE_CHECKING:
+    from bargein.check import CheckReport
     from bargein.drivers.tls import TlsOptions
 
 __all__ = ["AdaptiveInterruptionDetector"]
 
 logger = logging.getLogger("bargein")
+
+_DEFAULTS = InterruptionOptions()
+"""Where the defaults of the options have their one home."""
 
 _POLICIES = {"fail_open": Reason.FAIL_OPEN, "fail_closed": Reason.FAIL_CLOSED}
 
@@ -60,9 +64,10 @@ class AdaptiveInterruptionDetector(EventEmitter):
     the same forms, ``"fail_open"`` (half a second of overlap is an interruption),
     ``"fail_closed"`` (nothing is), or ``None``.
 
-    Options are those of :class:`~bargein.core.InterruptionOptions`; ``conn_options`` those of
-    :class:`~bargein.core.APIConnectOptions`; ``transport`` is ``"websocket"`` or ``"http"``, by
-    default what the address suggests; ``tls`` says how the server is verified.
+    ``threshold`` and what follows it are the fields of
+    :class:`~bargein.core.InterruptionOptions`, with its defaults; ``conn_options`` says how
+    patiently a server is tried; ``transport`` is ``"websocket"`` or ``"http"``, by default what
+    the address suggests; ``tls`` says how the server is verified.
 
     Raises :class:`~bargein.errors.OptionError` for options that can't be, or don't go together.
     """
@@ -78,10 +83,32 @@ class AdaptiveInterruptionDetector(EventEmitter):
         transport: Literal["websocket", "http"] | None = None,
         tls: TlsOptions | None = None,
         conn_options: APIConnectOptions | None = None,
-        **options: Any,
+        threshold: float | EllipsisType | None = _DEFAULTS.threshold,
+        min_interruption_duration: float = _DEFAULTS.min_interruption_duration,
+        max_audio_duration: float = _DEFAULTS.max_audio_duration,
+        audio_prefix_duration: float = _DEFAULTS.audio_prefix_duration,
+        detection_interval: float = _DEFAULTS.detection_interval,
+        inference_timeout: float = _DEFAULTS.inference_timeout,
+        verdict_grace: float = _DEFAULTS.verdict_grace,
+        max_in_flight: int | None = _DEFAULTS.max_in_flight,
+        eager_first_window: bool = _DEFAULTS.eager_first_window,
+        reset_window_per_overlap: bool = _DEFAULTS.reset_window_per_overlap,
+        prefix_before_agent: bool = _DEFAULTS.prefix_before_agent,
     ) -> None:
         self.conn_options = conn_options or APIConnectOptions()
-        self._options = _options(options)
+        self._options = InterruptionOptions(
+            threshold=None if threshold is ... else threshold,
+            min_interruption_duration=min_interruption_duration,
+            max_audio_duration=max_audio_duration,
+            audio_prefix_duration=audio_prefix_duration,
+            detection_interval=detection_interval,
+            inference_timeout=inference_timeout,
+            verdict_grace=verdict_grace,
+            max_in_flight=max_in_flight,
+            eager_first_window=eager_first_window,
+            reset_window_per_overlap=reset_window_per_overlap,
+            prefix_before_agent=prefix_before_agent,
+        )
         self._backend = None if backend is None else _backend(backend)
         self._remote: Remote | None = None
         if self._backend is None:
@@ -132,6 +159,11 @@ class AdaptiveInterruptionDetector(EventEmitter):
     def sample_rate(self) -> int:
         """Hz; what the judge gets, whatever the caller's audio comes as."""
         return WINDOW_RATE
+
+    @property
+    def base_url(self) -> str | None:
+        """The server's address; ``None`` where the judge is in this process."""
+        return None if self._remote is None else self._remote.endpoint.base_url
 
     @property
     def options(self) -> InterruptionOptions:
@@ -254,6 +286,20 @@ class AdaptiveInterruptionDetector(EventEmitter):
         """Return the next event of any stream; see :meth:`events` and the stream's ``recv``."""
         return self._hub.events().get(timeout)
 
+    def check(self, *, timeout: float = 10.0) -> CheckReport:
+        """Try the judge out: connect, have a second of silence judged twice, say how that went.
+
+        Blocks, for at most ``timeout`` seconds. Nothing of it reaches listeners, queues or
+        metrics; live streams don't notice. ``print(detector.check())`` reads as sentences; it
+        raises nothing for what is wrong with the judge (see :attr:`CheckReport.error`) and shows
+        no secret. Any thread. Raises :class:`~bargein.errors.StateError` after ``close()``.
+        """
+        from bargein.check import run_check
+
+        if self._closed:
+            raise StateError("the detector was closed; make another to check")
+        return run_check(self, timeout)
+
     # --- the end ----------------------------------------------------------------------------
 
     def close(self, timeout: float = 5.0) -> None:
@@ -274,16 +320,6 @@ class AdaptiveInterruptionDetector(EventEmitter):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _options(options: dict[str, Any]) -> InterruptionOptions:
-    known = {field.name for field in attrs.fields(InterruptionOptions)}
-    unknown = sorted(options.keys() - known)
-    if unknown:
-        raise OptionError(
-            f"there is no option {', '.join(unknown)}; expected some of {', '.join(sorted(known))}"
-        )
-    return InterruptionOptions(**options)
 
 
 def _backend(backend: Any) -> Backend:

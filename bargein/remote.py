@@ -42,6 +42,8 @@ class Remote:
         )
         for warning in self.endpoint.warnings:
             logger.warning("%s", warning)
+        if self.endpoint.credentials is not None:
+            self._create_token(time.time())  # a secret that can't sign is the caller's to hear of
         secure = self.endpoint.http_base_url.startswith("https:")
         self.tls: ssl.SSLContext | None = tls_context(tls) if secure else None
         self._client: HttpClient | None = None

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import random
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bargein.core import Judge, JudgeSettings, Settings
+from bargein.core import InterruptionOptions, Judge, JudgeSettings, Settings
+from bargein.core.connect_options import APIConnectOptions
 from bargein.drivers.calls import BackendDriver
 from bargein.drivers.http import HttpDriver
 from bargein.drivers.http_client import HttpRequest
-from bargein.drivers.protocol import Driver
+from bargein.drivers.protocol import Driver, Host
 from bargein.drivers.websocket import WebSocketDriver
 from bargein.errors import APITimeoutError, FrameError
 from bargein.runtime.pool import Lane, connect_pool, http_pool, inference_pool
 from bargein.stream import InterruptionStreamBase
 from bargein.wire.http import InterruptionResponse
 from bargein.worker import Worker
+
+if TYPE_CHECKING:
+    from bargein.detector import AdaptiveInterruptionDetector
 
 __all__ = [
     "InterruptionBackendStream",
@@ -34,6 +38,79 @@ CALL_IN_FLIGHT = 2
 """Windows. One being judged and one on its way keep a request/response judge busy."""
 
 
+# --- drivers: a stream's, and the check's ---------------------------------------------------------
+
+
+def in_flight(options: InterruptionOptions, default: int) -> int:
+    """How many windows may be unanswered at a time."""
+    return options.max_in_flight or default
+
+
+def settings_of(options: InterruptionOptions) -> Settings:
+    """What a server is told of the options."""
+    return Settings(options.threshold, options.min_frames)
+
+
+def backend_driver(
+    model: AdaptiveInterruptionDetector, host: Host, *, stream_id: str
+) -> BackendDriver:
+    """Build the driver of the detector's own backend."""
+    backend = model._backend
+    assert backend is not None
+    return BackendDriver(
+        host, inference_pool, judge=Judge.PRIMARY, backend=backend, stream_id=stream_id
+    )
+
+
+def http_driver(
+    model: AdaptiveInterruptionDetector,
+    host: Host,
+    *,
+    options: InterruptionOptions,
+    connect: APIConnectOptions,
+    has_fallback: bool,
+) -> HttpDriver:
+    """Build the driver of the detector's server over HTTP."""
+    return HttpDriver(
+        host,
+        http_pool,
+        client=model.remote.client,
+        options=connect,
+        settings=settings_of(options),
+        width=in_flight(options, CALL_IN_FLIGHT),
+        has_fallback=has_fallback,
+        jitter=random.random,
+    )
+
+
+def websocket_driver(
+    model: AdaptiveInterruptionDetector,
+    host: Host,
+    *,
+    options: InterruptionOptions,
+    connect: APIConnectOptions,
+    has_fallback: bool,
+    log_name: str,
+) -> WebSocketDriver:
+    """Build the driver of the detector's server over a WebSocket."""
+    remote = model.remote
+    return WebSocketDriver(
+        host,
+        connect_pool,
+        url=remote.endpoint.websocket_url,
+        headers=remote.headers,
+        tls=remote.tls,
+        options=connect,
+        settings=settings_of(options),
+        has_fallback=has_fallback,
+        jitter=random.random,
+        log_name=log_name,
+    )
+
+
+# --- streams --------------------------------------------------------------------------------------
+
+
 class InterruptionBackendStream(InterruptionStreamBase):
     """A stream that is judged in this process: the local backend, or the user's own."""
 
@@ -41,39 +118,27 @@ class InterruptionBackendStream(InterruptionStreamBase):
         backend = self._model._backend
         assert backend is not None
         return JudgeSettings(
-            max_in_flight=self._options.max_in_flight or CALL_IN_FLIGHT,
+            max_in_flight=in_flight(self._options, CALL_IN_FLIGHT),
             default_threshold=backend.default_threshold,
         )
 
     def _build_driver(self, worker: Worker) -> Driver:
-        backend = self._model._backend
-        assert backend is not None
-        return BackendDriver(
-            worker, inference_pool, judge=Judge.PRIMARY, backend=backend, stream_id=self.id
-        )
+        return backend_driver(self._model, worker, stream_id=self.id)
 
 
-class _RemoteStream(InterruptionStreamBase):
-    def _settings(self) -> Settings:
-        return Settings(self._options.threshold, self._options.min_frames)
-
-
-class InterruptionHttpStream(_RemoteStream):
+class InterruptionHttpStream(InterruptionStreamBase):
     """A stream whose windows are HTTP requests."""
 
     def _judge_settings(self) -> JudgeSettings:
-        return JudgeSettings(max_in_flight=self._options.max_in_flight or CALL_IN_FLIGHT)
+        return JudgeSettings(max_in_flight=in_flight(self._options, CALL_IN_FLIGHT))
 
     def _build_driver(self, worker: Worker) -> Driver:
-        return HttpDriver(
+        return http_driver(
+            self._model,
             worker,
-            http_pool,
-            client=self._model.remote.client,
-            options=self._conn_options,
-            settings=self._settings(),
-            width=self._judge_settings().max_in_flight,
+            options=self._options,
+            connect=self._conn_options,
             has_fallback=self._model.has_fallback,
-            jitter=random.random,
         )
 
     def predict(
@@ -101,7 +166,7 @@ def _judge_alone(
     result: list[Any] = []
 
     def judge() -> None:
-        settings = stream._settings()
+        settings = settings_of(stream._options)
         try:
             result.append(
                 stream._model.remote.client.judge(
@@ -127,23 +192,18 @@ def _judge_alone(
     return response
 
 
-class InterruptionWebSocketStream(_RemoteStream):
+class InterruptionWebSocketStream(InterruptionStreamBase):
     """A stream whose windows go over a WebSocket."""
 
     def _judge_settings(self) -> JudgeSettings:
-        return JudgeSettings(max_in_flight=self._options.max_in_flight or WEBSOCKET_IN_FLIGHT)
+        return JudgeSettings(max_in_flight=in_flight(self._options, WEBSOCKET_IN_FLIGHT))
 
     def _build_driver(self, worker: Worker) -> Driver:
-        remote = self._model.remote
-        return WebSocketDriver(
+        return websocket_driver(
+            self._model,
             worker,
-            connect_pool,
-            url=remote.endpoint.websocket_url,
-            headers=remote.headers,
-            tls=remote.tls,
-            options=self._conn_options,
-            settings=self._settings(),
+            options=self._options,
+            connect=self._conn_options,
             has_fallback=self._model.has_fallback,
-            jitter=random.random,
             log_name=self.id,
         )

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from types import EllipsisType
+from typing import Final
 
 import attrs
 
 from bargein.errors import OptionError
 
 from .checks import flag, number_in, positive_seconds, probability, seconds, whole
+from .window import WINDOW_RATE
 
-__all__ = ["FRAME_DURATION", "InterruptionOptions", "min_frames", "number_in", "round_half_up"]
+__all__ = [
+    "FRAME_DURATION",
+    "NOT_GIVEN",
+    "InterruptionOptions",
+    "min_frames",
+    "number_in",
+    "round_half_up",
+]
+
+NOT_GIVEN: Final[EllipsisType] = ...
+"""An argument that was left out, where ``None`` means something else. Upstream's name for it."""
 
 FRAME_DURATION = 0.025
 """Seconds that one probability of a backend speaks for."""
@@ -91,6 +104,11 @@ class InterruptionOptions:
                 f"max_audio_duration, which is {self.max_audio_duration!r}: lower the one or raise "
                 "the other"
             )
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz; what a backend gets, whatever the caller's audio comes as. Upstream's name."""
+        return WINDOW_RATE
 
     @property
     def min_frames(self) -> int:

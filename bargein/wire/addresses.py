@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 import attrs
 
 from bargein.errors import OptionError
+from bargein.wire.token import SAFE_SECRET
 
 __all__ = [
     "DEFAULT_GATEWAY",
@@ -107,6 +108,11 @@ def resolve_endpoint(
         warnings.append(
             f"the credentials go to {url} without encryption: whoever is on the way can read and "
             f"use them; use {'https' if parts.scheme == 'http' else 'wss'}:// there"
+        )
+    if credentials and len(credentials.api_secret.encode()) < SAFE_SECRET:
+        warnings.append(
+            f"api_secret is shorter than the {SAFE_SECRET} bytes that a token's signature (HS256) "
+            "asks for, and can be guessed from a token; give the server a longer one"
         )
     return Endpoint(
         base_url=url,
