@@ -7,6 +7,7 @@ import math
 import select
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -78,7 +79,9 @@ class Worker(Host):
         drivers: Callable[[Worker], Iterable[Driver]],
     ) -> None:
         self.name = name
-        self.lock = threading.Lock()
+        # Reentrant: a forgotten stream's finalizer closes its worker from wherever the garbage
+        # collector runs, and that may be the worker's own thread with the lock in its hands.
+        self.lock = threading.RLock()
         self.lost = 0
         """Frames pushed after a fatal error: there is nobody left to hear them."""
         self.failure: BaseException | None = None
@@ -86,13 +89,15 @@ class Worker(Host):
         self._machine = pipeline.machine
         self._inbox = inbox
         self._outlet = outlet
-        self._waker = Waker()
         self._drivers = {driver.judge: driver for driver in drivers(self)}
+        self._waker = Waker()
         self._poller = select.poll()
         self._poller.register(self._waker.fileno(), select.POLLIN)
         self._polled: dict[int, int] = {}
         self._state = self._machine.state
         self._results: list[Callable[[], None]] = []
+        self._work: deque[tuple[Callable[[], list[Action]], float]] = deque()
+        self._working = False
         self._patience = END_PATIENCE
         self._ending = False
         self._over = False
@@ -103,15 +108,19 @@ class Worker(Host):
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # the system has no thread left to give
+            self._leave()
+            raise
 
     def push(self, frame: Any) -> None:
         """Take a frame of audio; see :meth:`Inbox.push`."""
         now = time.monotonic()
         with self.lock:
             if self._deaf():
-                return
-            if self._inbox.push(frame, now):
+                self.lost += 1
+            elif self._inbox.push(frame, now):
                 self._waker.wake()
 
     def voice_activity(self, probability: float) -> None:
@@ -142,7 +151,6 @@ class Worker(Host):
             return False
         if isinstance(self.failure, StateError):
             raise self.failure
-        self.lost += 1
         return True
 
     def wake(self) -> None:
@@ -175,7 +183,7 @@ class Worker(Host):
 
     def disown(self, error: BaseException) -> None:
         """Be dead: in a child after a fork, where no thread runs."""
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         self.failure = error
         self._inbox = Inbox(self._inbox.format)
 
@@ -229,13 +237,13 @@ class Worker(Host):
             if self._ending:  # by the end of input: its goodbyes are cut short
                 self._say_goodbye(now)
         if self._machine.state is not State.ENDED:
-            self._carry_out(self._pipeline.handle(item, now=now), now)
+            self._do(lambda: self._pipeline.handle(item, now=now), now)
 
     def _handle_deadlines(self) -> None:
         now = time.monotonic()
         deadline = self._machine.next_deadline()
         while deadline is not None and deadline <= now:
-            self._carry_out(self._machine.handle_deadline(now=now), now)
+            self._do(lambda: self._machine.handle_deadline(now=now), now)
             deadline = self._machine.next_deadline()
         for driver in self._drivers.values():
             due = driver.deadline()
@@ -273,6 +281,23 @@ class Worker(Host):
             self._poller.register(fd, mask)
         self._polled = polled
 
+    def _do(self, work: Callable[[], list[Action]], now: float) -> None:
+        """Have a machine work and carry out what it wants, all of it, before it gets more to do.
+
+        What a driver tells while actions are carried out comes after the last of them: a window
+        that is taken back must have been given before.
+        """
+        self._work.append((work, now))
+        if self._working:
+            return
+        self._working = True
+        try:
+            while self._work:
+                work, now = self._work.popleft()
+                self._carry_out(work(), now)
+        finally:
+            self._working = False
+
     def _carry_out(self, actions: list[Action], now: float) -> None:
         for action in actions:
             if isinstance(action, SendWindow):
@@ -296,7 +321,7 @@ class Worker(Host):
 
     def tell(self, item: Input, now: float) -> None:
         """Give the machine an input and carry out what it wants."""
-        self._carry_out(self._machine.handle(item, now=now), now)
+        self._do(lambda: self._machine.handle(item, now=now), now)
 
     def announce(self, error: APIError, *, recoverable: bool, failures: int, now: float) -> None:
         """Emit an error event."""
@@ -306,9 +331,14 @@ class Worker(Host):
         """End the stream by this error; an overlap that is open gets its event first."""
         self._fail(error)
         now = time.monotonic()
-        if self._machine.state in (State.OPEN, State.GRACE):
-            self.tell(OverlapSpeechEnded(), now)
-        self.tell(Close(), now)
+        self._do(lambda: self._give_up(now), now)
+
+    def _give_up(self, now: float) -> list[Action]:
+        """End the machine; what is open is settled by what became of its windows, not by this."""
+        actions: list[Action] = []
+        if self._machine.state is State.OPEN:
+            actions += self._machine.handle(OverlapSpeechEnded(), now=now)
+        return actions + self._machine.handle(Close(), now=now)
 
     def _fail(self, error: BaseException) -> None:
         with self.lock:
@@ -347,7 +377,10 @@ class Worker(Host):
 
     def _leave(self) -> None:
         for driver in self._drivers.values():
-            driver.close()
+            try:
+                driver.close()
+            except Exception:
+                logger.exception("%s: a driver failed while it was closed", self.name)
         with self.lock:
             self._over = True
             self._waker.close()

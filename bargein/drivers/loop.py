@@ -25,33 +25,33 @@ class ConnectionLoop:
     ) -> None:
         self.machine = machine
         self.reconnects = 0
+        """Connections made, or servers tried, after the first time."""
+        self.faults = 0
+        """Faults of the server, announced or not."""
         self._host = host
         self._act = act
-        self._inputs: deque[tuple[Any, float]] = deque()
-        self._busy = False
+        self._work: deque[tuple[Callable[[], list[ConnectionAction]], float]] = deque()
+        self._working = False
 
     def feed(self, item: Any, now: float) -> None:
         """Give the machine an input; at once, or after those that are being seen to."""
-        self._inputs.append((item, now))
-        if self._busy:
-            return
-        self._busy = True
-        try:
-            while self._inputs:
-                item, now = self._inputs.popleft()
-                self._carry_out(self.machine.handle(item, now=now), now)
-        finally:
-            self._busy = False
+        self._do(lambda: self.machine.handle(item, now=now), now)
 
     def handle_deadline(self, now: float) -> None:
         """Do what is due."""
-        self._busy = True
+        self._do(lambda: self.machine.handle_deadline(now=now), now)
+
+    def _do(self, work: Callable[[], list[ConnectionAction]], now: float) -> None:
+        self._work.append((work, now))
+        if self._working:
+            return
+        self._working = True
         try:
-            self._carry_out(self.machine.handle_deadline(now=now), now)
+            while self._work:
+                work, now = self._work.popleft()
+                self._carry_out(work(), now)
         finally:
-            self._busy = False
-        if self._inputs:
-            self.feed(*self._inputs.popleft())
+            self._working = False
 
     def _carry_out(self, actions: list[ConnectionAction], now: float) -> None:
         for action in actions:
@@ -68,4 +68,6 @@ class ConnectionLoop:
                 self._host.fail(action.error)
             else:
                 self._act(action, now)
-        self.reconnects += self.machine.take_counts().reconnects
+        counts = self.machine.take_counts()
+        self.reconnects += counts.reconnects
+        self.faults += counts.failures
