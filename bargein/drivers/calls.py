@@ -7,6 +7,7 @@ sent yet, and can be superseded.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -33,6 +34,9 @@ from bargein.runtime.pool import Job, Lane, Pool
 from .protocol import Host
 
 __all__ = ["BackendDriver", "CallDriver"]
+
+
+logger = logging.getLogger("bargein")
 
 
 @attrs.define(eq=False)
@@ -207,5 +211,9 @@ class BackendDriver(CallDriver):
 
     def _close_session(self) -> None:
         session, self._session = self._session, None
-        if session is not None:
+        if session is None:
+            return
+        try:
             session.close()
+        except Exception:
+            logger.exception("the backend %r failed to close a session", self._backend.model)

@@ -55,21 +55,22 @@ class Listeners:
             )
 
     def emit(self, kind: str, event: object, who: str) -> bool:
-        """Call the listeners; return whether there were any. What they raise is logged."""
-        entries = self._listeners[kind]
-        for entry in entries:
+        """Call the listeners; return whether one was called. What they raise is logged."""
+        heard = False
+        for entry in self._listeners[kind]:
             listener, once = entry
             if once and not self._claim(kind, entry):
                 continue
+            heard = True
             started = time.monotonic()
             try:
                 listener(event)
-            except Exception:
+            except BaseException:  # SystemExit too: the thread isn't the listener's to end
                 logger.exception("%s: a listener for %r raised", who, kind)
             took = time.monotonic() - started
             if took > SLOW:
                 logger.warning("%s: a listener for %r took %.0f ms", who, kind, took * 1e3)
-        return bool(entries)
+        return heard
 
     def _claim(self, kind: str, entry: _Entry) -> bool:
         """Remove a one-time listener; False if another thread was first."""

@@ -8,12 +8,15 @@ thread has taken can be withdrawn: windows are superseded, not queued.
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import threading
 from collections import deque
 from collections.abc import Callable
 
 __all__ = ["Job", "Lane", "Pool", "connect_pool", "http_pool", "inference_pool"]
+
+logger = logging.getLogger("bargein")
 
 CONNECT_THREADS = 8
 """A handshake or name lookup that hangs costs one; eight keep a reconnecting fleet moving."""
@@ -26,7 +29,7 @@ IDLE_SECONDS = 10.0
 
 
 class Job:
-    """A call to make. ``call`` runs on a pool's thread and must catch what it raises."""
+    """A call to make, on a pool's thread. What it raises is logged: nobody waits for it."""
 
     __slots__ = ("_call", "_lane", "taken")
 
@@ -126,10 +129,19 @@ class Pool:
             if self._waiting >= len(self._ready):  # one for each, though some haven't woken yet
                 self._work.notify()
             elif len(self._threads) < self.size:
-                name = f"{self.name}-{next(self._numbers)}"
-                thread = threading.Thread(target=self._run, name=name, daemon=True)
-                self._threads.add(thread)
-                thread.start()
+                self._start_thread()
+
+    def _start_thread(self) -> None:
+        name = f"{self.name}-{next(self._numbers)}"
+        thread = threading.Thread(target=self._run, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            # The system has none left, or the interpreter is at its end. The job waits for a
+            # thread that is there; a window that waits in vain is given up by its deadline.
+            logger.error("%s: no thread could be started: %s", self.name, error)
+        else:
+            self._threads.add(thread)
 
     def _run(self) -> None:
         me = threading.current_thread()
@@ -142,12 +154,13 @@ class Pool:
             lane, job = taken
             try:
                 job.run()
-            finally:
-                del job, taken  # a waiting thread must keep no window alive
-                with self._work:
-                    lane.running -= 1
-                    self._offer(lane)
-                del lane
+            except BaseException:  # SystemExit too: the thread isn't the job's to end
+                logger.exception("%s: a job failed", self.name)
+            del job, taken  # a waiting thread must keep no window alive
+            with self._work:
+                lane.running -= 1
+                self._offer(lane)
+            del lane
 
     def _take(self) -> tuple[Lane, Job] | None:
         """Wait for a job; None when this thread is to end. The lock is held."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from types import TracebackType
 from typing import Generic, TypeVar
 
 from bargein.core import OverlappingSpeechEvent
@@ -32,6 +33,7 @@ class EventQueue(Generic[E]):
         self._changed = threading.Condition()
         self._ended = False
         self._error: BaseException | None = None
+        self._origin: TracebackType | None = None
         self.dropped = 0
 
     def put(self, event: E, *, delivered: bool = False) -> None:
@@ -61,6 +63,7 @@ class EventQueue(Generic[E]):
         with self._changed:
             if not self._ended:
                 self._ended, self._error = True, error
+                self._origin = None if error is None else error.__traceback__
             self._changed.notify_all()
 
     def get(self, timeout: float | None = None) -> E:
@@ -74,8 +77,8 @@ class EventQueue(Generic[E]):
                 raise TimeoutError(f"{self._name}: no event within {timeout} s")
             if self._events:
                 return self._events.popleft()[0]
-            if self._error is not None:
-                raise self._error
+            if self._error is not None:  # each time from its own beginning, or it would grow
+                raise self._error.with_traceback(self._origin)
             raise StreamEnded(f"{self._name} has ended; it gives no more events")
 
     def __len__(self) -> int:
