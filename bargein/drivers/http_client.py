@@ -8,6 +8,7 @@ time shuts it down: the thread that waits comes free at once.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import ssl
 import threading
@@ -161,6 +162,13 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        scheme = proxy.partition(":")[0].lower()
+        if scheme not in _POOLS:  # our connections would go straight to the server, past it
+            raise APIConnectionError(
+                f"the environment names a {scheme}:// proxy, which windows can't go through; "
+                "give an http:// one, or name the server in NO_PROXY",
+                retryable=False,
+            )
         manager = super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
         manager.pool_classes_by_scheme = _POOLS
         return manager
@@ -176,7 +184,7 @@ class _Adapter(HTTPAdapter):
 
 
 class HttpClient:
-    """Posts windows to one server. Thread-safe: each thread keeps a connection of its own.
+    """Posts windows to one server. Thread-safe: as many connections as requests at a time.
 
     ``timeout`` in seconds bounds connecting and each read; the whole is bounded by whoever holds
     the :class:`HttpRequest` and aborts it. Redirects aren't followed: a token goes nowhere else.
@@ -194,9 +202,9 @@ class HttpClient:
         self._timeout = timeout
         self._token = token
         self._tls = tls
-        self._local = threading.local()
         self._lock = threading.Lock()
-        self._adapters: list[_Adapter] = []
+        self._idle: list[_Adapter] = []  # each with a connection that is kept alive
+        self._process = os.getpid()
         self._proxies = get_environ_proxies(base_url, no_proxy=None)
         self._closed = False
 
@@ -245,9 +253,16 @@ class HttpClient:
             _current.request = None
 
     def _exchange(self, url: str, body: bytes) -> tuple[int, Any, bytes]:
-        response = self._adapter().send(
-            self._prepare(url, body), stream=True, timeout=self._timeout, proxies=self._proxies
-        )
+        adapter = self._take_adapter()
+        try:
+            return self._exchange_by(adapter, self._prepare(url, body))
+        finally:
+            self._give_back(adapter)
+
+    def _exchange_by(
+        self, adapter: _Adapter, prepared: requests.PreparedRequest
+    ) -> tuple[int, Any, bytes]:
+        response = adapter.send(prepared, stream=True, timeout=self._timeout, proxies=self._proxies)
         try:
             reply = response.raw.read(MAX_REPLY + 1, decode_content=True)
             if len(reply) > MAX_REPLY:
@@ -273,16 +288,23 @@ class HttpClient:
         prepared.hooks = default_hooks()
         return prepared
 
-    def _adapter(self) -> _Adapter:
-        adapter: _Adapter | None = getattr(self._local, "adapter", None)
-        if adapter is None:
-            adapter = _Adapter(self._tls)
-            with self._lock:
-                if self._closed:
-                    raise APIConnectionError("the detector was closed", retryable=False)
-                self._adapters.append(adapter)
-            self._local.adapter = adapter
-        return adapter
+    def _take_adapter(self) -> _Adapter:
+        with self._lock:
+            if self._closed:
+                raise APIConnectionError("the detector was closed", retryable=False)
+            if self._process != os.getpid():
+                # After a fork the kept connections are the parent's: two processes that talk on
+                # one would read each other's replies.
+                self._process, self._idle = os.getpid(), []
+            # The one used last: its connection is the least likely to have been closed.
+            return self._idle.pop() if self._idle else _Adapter(self._tls)
+
+    def _give_back(self, adapter: _Adapter) -> None:
+        with self._lock:
+            if not self._closed:
+                self._idle.append(adapter)
+                return
+        adapter.close()
 
     def _explain(self, error: Exception, request: HttpRequest, took: float) -> APIError:
         """Turn what requests, urllib3 or the system raised into this library's words."""
@@ -301,7 +323,7 @@ class HttpClient:
         """Close all kept-alive connections; requests on their way end by themselves."""
         with self._lock:
             self._closed = True
-            adapters, self._adapters = self._adapters, []
+            adapters, self._idle = self._idle, []
         for adapter in adapters:
             adapter.close()
 
