@@ -201,12 +201,18 @@ Script = Callable[[Peer], None]
 
 
 class Server:
-    """A listener on 127.0.0.1 whose connections each run ``script``."""
+    """A listener on 127.0.0.1 whose connections each run ``script``.
 
-    def __init__(self, script: Script, *, tls: ssl.SSLContext | None = None) -> None:
+    ``listening=False``: its port is taken, but refuses connections until :meth:`listen`.
+    """
+
+    def __init__(
+        self, script: Script, *, tls: ssl.SSLContext | None = None, listening: bool = True
+    ) -> None:
         self._script = script
         self._tls = tls
-        self._listener = raw_listener()
+        self._listener = raw_listener(listening=listening)
+        self._listening = listening
         self.port: int = self._listener.getsockname()[1]
         self.stopping = threading.Event()
         self.connections = 0
@@ -221,14 +227,22 @@ class Server:
         return f"{scheme}://{host}:{self.port}{path}"
 
     def __enter__(self) -> Server:
-        self._acceptor.start()
+        if self._listening:
+            self._acceptor.start()
         return self
+
+    def listen(self) -> None:
+        """Take connections from here on."""
+        self._listening = True
+        self._listener.listen(16)
+        self._acceptor.start()
 
     def __exit__(self, kind: object, value: object, traceback: object) -> None:
         self.stopping.set()
-        with contextlib.suppress(OSError):  # wake the acceptor
-            socket.create_connection(("127.0.0.1", self.port), timeout=BOUND).close()
-        self._acceptor.join(BOUND)
+        if self._listening:
+            with contextlib.suppress(OSError):  # wake the acceptor
+                socket.create_connection(("127.0.0.1", self.port), timeout=BOUND).close()
+            self._acceptor.join(BOUND)
         self._listener.close()
         with self._lock:
             for sock in self._sockets:
@@ -271,10 +285,11 @@ class Server:
                 sock.close()
 
 
-def raw_listener(backlog: int = 16) -> socket.socket:
-    """A listening socket on a free port of loopback, to be closed by the caller."""
+def raw_listener(backlog: int = 16, *, listening: bool = True) -> socket.socket:
+    """A (listening) socket on a free port of loopback, to be closed by the caller."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", 0))
-    listener.listen(backlog)
+    if listening:
+        listener.listen(backlog)
     return listener
