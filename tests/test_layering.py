@@ -28,6 +28,7 @@ LAYERS = (
     ("drivers",),
     ("face", "analysis"),
     ("cli", "server", "telephony", "testing"),
+    ("__main__",),
 )
 # The public face is one unit of several modules: a stream needs its detector, and it its streams.
 FACE = {

@@ -17,7 +17,7 @@ from bargein.wire.addresses import (
 )
 
 ENV = {"LIVEKIT_API_KEY": "env-key", "LIVEKIT_API_SECRET": "env-secret"}
-MINE: dict[str, Any] = {"api_key": "my-key", "api_secret": "my-secret"}
+MINE: dict[str, Any] = {"api_key": "my-key", "api_secret": "my-secret-which-has-thirty-two-bytes"}
 
 
 def resolve(environ: dict[str, str] | None = None, **arguments: Any) -> Endpoint:
@@ -159,14 +159,14 @@ def test_a_stranger_gets_nothing_from_the_environment(base_url: str) -> None:
 def test_any_address_gets_credentials_given_as_arguments() -> None:
     endpoint = resolve(ENV, base_url="https://example.com", **MINE)
 
-    assert endpoint.credentials == Credentials("my-key", "my-secret")
+    assert endpoint.credentials == Credentials("my-key", "my-secret-which-has-thirty-two-bytes")
     assert endpoint.warnings == ()
 
 
 @pytest.mark.parametrize(
     ("environ", "arguments", "expected"),
     [
-        (ENV, MINE, ("my-key", "my-secret")),
+        (ENV, MINE, ("my-key", "my-secret-which-has-thirty-two-bytes")),
         (ENV, {"api_key": "my-key"}, ("my-key", "env-secret")),
         (ENV, {"api_key": "", "api_secret": ""}, ("env-key", "env-secret")),
         (
@@ -200,6 +200,13 @@ def test_a_gateway_without_credentials(environ: dict[str, str], missing: str) ->
     assert "LIVEKIT_API_KEY" in text
     assert "LIVEKIT_API_SECRET" in text
     assert 'backend="local"' in text
+
+
+def test_a_secret_that_can_be_guessed_is_warned_about_once_and_not_shown() -> None:
+    (warning,) = resolve(base_url="https://h", api_key="k", api_secret="devsecret").warnings
+
+    assert "shorter than the 32 bytes" in warning
+    assert "devsecret" not in warning
 
 
 @pytest.mark.parametrize(("given", "other"), [("api_key", "api_secret"), ("api_secret", "api_key")])
