@@ -30,6 +30,7 @@ class Command:
 
 COMMANDS = (
     Command("analyze", "find and judge every overlap of a recorded call", "bargein.cli.analyze"),
+    Command("check", "try a server or the local judge out, in words", "bargein.cli.check"),
 )
 
 
