@@ -80,7 +80,7 @@ class EchoGateOptions:
         default=0.3, validator=number_in(lambda v: 0 <= v <= 2, "seconds from 0 to 2")
     )
     """The gate stays open so long after a chunk that was loud enough, for between its vowels
-    speech is 20 dB quieter: without this nearly half of all half seconds of speech are broken up.
+    speech is 20 dB quieter: without this, more than half of all half seconds of it are broken up.
     Longer, and more of the agent is heard after each cough."""
 
     noise_margin: float = attrs.field(
