@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -131,7 +133,11 @@ class AdaptiveInterruptionDetector(EventEmitter):
             self._fallback = _backend(fallback)
         self._hub = Hub(self.label, Metadata(self.model, self.provider))
         self._listeners = self._hub.listeners
-        self._streams: weakref.WeakSet[InterruptionStreamBase] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        """For the three below, so that no stream opens unseen by close() or update_options()."""
+        self._streams: weakref.WeakValueDictionary[int, InterruptionStreamBase]
+        self._streams = weakref.WeakValueDictionary()
+        self._keys = itertools.count()
         self._alone = itertools.count(1)
         self._closed = False
         logger.info("a detector with %s (%s)", self.model, self.provider)
@@ -224,8 +230,6 @@ class AdaptiveInterruptionDetector(EventEmitter):
         where only some are given); without any, the first frame decides. ``vad="silero"`` finds
         overlaps in the audio by itself; else push ``voice_activity()`` or sentinels.
         """
-        if self._closed:
-            raise StateError("the detector was closed; make another for new streams")
         kind: type[InterruptionStreamBase]
         if self._backend is not None:
             kind = InterruptionBackendStream
@@ -233,18 +237,25 @@ class AdaptiveInterruptionDetector(EventEmitter):
             kind = InterruptionHttpStream
         else:
             kind = InterruptionWebSocketStream
-        stream = kind(
-            model=self,
-            conn_options=conn_options,
-            id=id,
-            sample_rate=sample_rate,
-            num_channels=num_channels,
-            encoding=encoding,
-            vad=vad,
-            tracker=tracker,
-        )
-        self._streams.add(stream)
+        with self._lock:
+            if self._closed:
+                raise StateError("the detector was closed; make another for new streams")
+            stream = kind(
+                model=self,
+                conn_options=conn_options,
+                id=id,
+                sample_rate=sample_rate,
+                num_channels=num_channels,
+                encoding=encoding,
+                vad=vad,
+                tracker=tracker,
+            )
+            self._streams[next(self._keys)] = stream
         return stream
+
+    def _open_streams(self) -> list[InterruptionStreamBase]:
+        found = (reference() for reference in self._streams.valuerefs())
+        return [stream for stream in found if stream is not None]
 
     def update_options(
         self,
@@ -261,9 +272,11 @@ class AdaptiveInterruptionDetector(EventEmitter):
             given["threshold"] = threshold
         if min_interruption_duration is not ...:
             given["min_interruption_duration"] = min_interruption_duration
-        self._options = attrs.evolve(self._options, **given)
-        for stream in list(self._streams):
-            if stream.is_open:
+        with self._lock:
+            self._options = attrs.evolve(self._options, **given)
+            streams = self._open_streams()
+        for stream in streams:
+            with contextlib.suppress(StateError):  # ended meanwhile
                 stream.update_options(**given)
 
     def events(self) -> Iterator[OverlappingSpeechEvent]:
@@ -304,8 +317,9 @@ class AdaptiveInterruptionDetector(EventEmitter):
 
     def close(self, timeout: float = 5.0) -> None:
         """Close all streams, waiting at most ``timeout`` seconds for them together; idempotent."""
-        self._closed = True
-        streams = list(self._streams)
+        with self._lock:
+            self._closed = True
+            streams = self._open_streams()
         deadline = time.monotonic() + timeout
         for stream in streams:
             stream.close(0.0)

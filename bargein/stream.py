@@ -58,7 +58,9 @@ _CONTROLS = (
 
 _S = TypeVar("_S", bound="InterruptionStreamBase")
 _numbers = itertools.count(1)
-_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
+_keys = itertools.count()
+# Not a WeakSet: that can't be read while another thread opens a stream.
+_workers: weakref.WeakValueDictionary[int, Worker] = weakref.WeakValueDictionary()
 
 
 @attrs.frozen(kw_only=True)
@@ -80,6 +82,8 @@ class StreamStats:
     waiting_events: int
     dropped_events: int
     reconnects: int
+    faults: int
+    """Faults of the judge, announced or not: one error is announced an outage."""
 
 
 class InterruptionStreamBase(EventEmitter):
@@ -126,7 +130,7 @@ class InterruptionStreamBase(EventEmitter):
         self._outbox.counts = lambda: DriverCounts(worker.reconnects, inbox.dropped)
         self._finalizer = weakref.finalize(self, _forgotten, worker, self.id)
         self._finalizer.atexit = False
-        _workers.add(worker)
+        _workers[next(_keys)] = worker
         worker.start()
 
     # --- what a transport brings ------------------------------------------------------------
@@ -199,12 +203,16 @@ class InterruptionStreamBase(EventEmitter):
         self,
         frame: Any,
         *,
-        sample_rate: int = 16_000,
-        num_channels: int = 1,
-        encoding: str = "s16le",
+        sample_rate: int | None = None,
+        num_channels: int | None = None,
+        encoding: str | None = None,
     ) -> None:
-        """Take the agent's audio as it is played, for the echo gate, and for when it is audible."""
-        self._worker.agent_audio(frame, AudioFormat(sample_rate, num_channels, encoding))
+        """Take the agent's audio as it is played, for the echo gate, and for when it is audible.
+
+        Its format is given as at ``stream()``; without any a frame's own counts, or 16 kHz mono
+        ``s16le``.
+        """
+        self._worker.agent_audio(frame, _format(sample_rate, num_channels, encoding))
 
     # --- sentinels --------------------------------------------------------------------------
 
@@ -256,13 +264,15 @@ class InterruptionStreamBase(EventEmitter):
         ``threshold`` ``None`` is the backend's default. Over a WebSocket the old session serves
         until a new one is created.
         """
-        options = self._options
+        given: dict[str, Any] = {}
         if threshold is not ...:
-            options = attrs.evolve(options, threshold=threshold)
+            given["threshold"] = threshold
         if min_interruption_duration is not ...:
-            options = attrs.evolve(options, min_interruption_duration=min_interruption_duration)
-        self._options = options
-        self._worker.put(Settings(options.threshold, options.min_frames))
+            given["min_interruption_duration"] = min_interruption_duration
+        with self._worker.lock:  # two threads may change different things
+            options = attrs.evolve(self._options, **given)
+            self._worker.put(Settings(options.threshold, options.min_frames))
+            self._options = options
 
     # --- what comes out ---------------------------------------------------------------------
 
@@ -302,6 +312,7 @@ class InterruptionStreamBase(EventEmitter):
             waiting_events=len(events),
             dropped_events=events.dropped,
             reconnects=self._worker.reconnects,
+            faults=self._worker.faults,
         )
 
     # --- the end ----------------------------------------------------------------------------
@@ -354,18 +365,23 @@ def _aged(item: Any) -> Any:
 def _forgotten(worker: Worker, stream_id: str) -> None:
     """A stream was collected without close()."""
     if worker.alive:
+        worker.close(0.0)  # first: the warning may be an error
         warnings.warn(
             f"the stream {stream_id} was never closed; call close(), or use it in a with statement",
             ResourceWarning,
             stacklevel=2,
         )
-        worker.close(0.0)
+
+
+def _all_workers() -> list[Worker]:
+    found = (reference() for reference in _workers.valuerefs())
+    return [worker for worker in found if worker is not None]
 
 
 def _close_all() -> None:
     """End the streams that are left when the interpreter exits, in bounded time."""
     deadline = time.monotonic() + EXIT_TIMEOUT
-    left = [worker for worker in _workers if worker.alive]
+    left = [worker for worker in _all_workers() if worker.alive]
     for worker in left:
         worker.close(0.0)
     for worker in left:
@@ -374,7 +390,7 @@ def _close_all() -> None:
 
 def _after_fork() -> None:
     """No thread survives a fork: the child's streams say so instead of waiting for ever."""
-    for worker in list(_workers):
+    for worker in _all_workers():
         worker.disown(
             StateError(
                 "this stream was opened before a fork, and its thread is the parent's; open "

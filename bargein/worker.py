@@ -181,6 +181,11 @@ class Worker(Host):
         """Connections made after the first, ever."""
         return sum(driver.reconnects for driver in self._drivers.values())
 
+    @property
+    def faults(self) -> int:
+        """Faults of the judges, ever."""
+        return sum(driver.faults for driver in self._drivers.values())
+
     def disown(self, error: BaseException) -> None:
         """Be dead: in a child after a fork, where no thread runs."""
         self.lock = threading.RLock()

@@ -163,7 +163,11 @@ class Inbox:
 
         Raises :class:`~bargein.errors.OptionError` unless it is a number from 0 to 1.
         """
-        if not 0.0 <= probability <= 1.0:  # NaN fails this as well
+        try:
+            fits = bool(0.0 <= probability <= 1.0)  # NaN doesn't
+        except TypeError:
+            fits = False
+        if not fits:
             raise OptionError(
                 f"a voice activity came as {probability!r}; expected a probability from 0 to 1"
             )

@@ -92,6 +92,11 @@ class CallDriver:
         """Times that the judge was tried again after a failure."""
         return 0
 
+    @property
+    def faults(self) -> int:
+        """Faults of the judge, announced or not, ever."""
+        raise NotImplementedError
+
     # --- the driver -------------------------------------------------------------------------
 
     def start(self, now: float) -> None:
@@ -172,6 +177,12 @@ class BackendDriver(CallDriver):
         self._stream_id = stream_id
         self._session: Session | None = None  # the pool's threads only, one at a time
         self._failing = False
+        self._faults = 0
+
+    @property
+    def faults(self) -> int:
+        """Windows on which the backend raised."""
+        return self._faults
 
     def start(self, now: float) -> None:
         if self.judge is Judge.PRIMARY:
@@ -196,6 +207,7 @@ class BackendDriver(CallDriver):
         super().note_reply(window_id, prediction, now)
 
     def note_failure(self, window_id: int, error: Exception, now: float) -> None:
+        self._faults += 1
         self._host.tell(WindowFailed(window_id, Reason.ERROR, self.judge), now)
         if not self._failing:  # one error an outage
             self._failing = True

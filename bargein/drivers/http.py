@@ -56,6 +56,11 @@ class HttpDriver(CallDriver):
         """Times that the server was tried again after a failure."""
         return self._loop.reconnects
 
+    @property
+    def faults(self) -> int:
+        """Faults of the server, announced or not, ever."""
+        return self._loop.faults
+
     def make_call(self, window: Window) -> tuple[Call, Callable[[], Prediction]]:
         request = HttpRequest()
         return Call(window.id, request.abort), lambda: self._judge(request, window)

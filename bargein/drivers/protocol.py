@@ -41,6 +41,10 @@ class Driver(Protocol):
     def reconnects(self) -> int:
         """Connections made after the first, ever."""
 
+    @property
+    def faults(self) -> int:
+        """Faults of the judge, announced or not, ever."""
+
     def start(self, now: float) -> None:
         """The stream begins."""
 

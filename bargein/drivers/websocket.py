@@ -159,6 +159,11 @@ class WebSocketDriver:
         """Connections made after the first, ever."""
         return self._loop.reconnects
 
+    @property
+    def faults(self) -> int:
+        """Faults of the server, announced or not, ever."""
+        return self._loop.faults
+
     def start(self, now: float) -> None:
         """See :class:`~bargein.drivers.protocol.Driver`, here and below."""
         self._loop.feed(Open(), now)
