@@ -108,7 +108,7 @@ def _answer(window: Window, speech: Speech) -> npt.NDArray[np.float32]:
     start = grid_start(window)
     return interruption_probabilities(
         speech,
+        window.samples,
         start=start,
-        samples=len(window.samples),
         onset=None if window.speech_start is None else start + window.speech_start,
     )

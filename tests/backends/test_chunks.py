@@ -154,7 +154,7 @@ def test_short_windows_know_little(
     assert len(found) == (count == 578 and start in (0, None) and onset != 90_000)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(
     shift=st.integers(0, 2_000),
     onset=st.sampled_from([0.9, 1.28, 1.333]),
@@ -178,7 +178,7 @@ def test_superseded_windows_change_nothing(
             assert find(vad, some, cut) == found
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(
     batches=st.lists(
         st.lists(st.tuples(st.integers(0, 13), st.floats(0.3, 1.4)), max_size=14), max_size=3

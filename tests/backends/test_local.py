@@ -80,7 +80,7 @@ BRIEF = {
 def test_what_is_brief_or_no_voice_stays_below(
     backend: LocalBackend, name: str, shift: int | None
 ) -> None:
-    samples = join(BEFORE, BRIEF[name](), 1.0)
+    samples = join(BEFORE, BRIEF[name](), 0.5)
     onset = BEFORE if shift is not None else None
     assert max(estimates(backend, samples, onset, shift=shift)) < 0.5
 
@@ -89,7 +89,7 @@ SUSTAINED = {
     "just put it on the desktop": lambda: sound("interruption", 0),
     "I'm the marketing": lambda: sound("interruption", 1),
     "that was the username": lambda: sound("turn", 0),
-    "a prompt": lambda: voice()[20_500:60_000],
+    "a prompt": lambda: voice()[20_500:44_500],
 }
 
 
@@ -98,15 +98,14 @@ SUSTAINED = {
 def test_what_is_sustained_goes_above_at_about_half_a_second(
     backend: LocalBackend, name: str, shift: int | None
 ) -> None:
-    samples = join(BEFORE, SUSTAINED[name](), 1.0)
+    samples = join(BEFORE, SUSTAINED[name]()[:24_000])
     onset = BEFORE if shift is not None else None
     found = estimates(backend, samples, onset, shift=shift)
     crossed = INTERVAL * (1 + next(i for i, p in enumerate(found) if p >= 0.5))
     # "just put …" begins with three syllables so soft that the VAD hears them 0.2 s late.
     assert 0.45 <= crossed <= (0.95 if name.startswith("just") else 0.75)
-    still = found[:19]  # until the window's front moves on, which forgets what it passes
-    assert still == sorted(still) or shift is None
-    assert max(found) > 0.85
+    assert found == sorted(found) or shift is None
+    assert max(found) > 0.7
 
 
 def test_the_tail_of_the_callers_own_turn_does_not_count(backend: LocalBackend) -> None:
@@ -132,7 +131,7 @@ def test_an_earlier_mm_hmm_in_the_same_window_does_not_count(backend: LocalBacke
 
 @pytest.mark.parametrize("name", [*BRIEF, *SUSTAINED])
 def test_the_streams_own_speech_makes_no_difference(backend: LocalBackend, name: str) -> None:
-    samples = join(BEFORE, {**BRIEF, **SUSTAINED}[name](), 1.0)
+    samples = join(BEFORE, {**BRIEF, **SUSTAINED}[name]()[:24_000], 0.4)
     track = SpeechTrack(seconds=10, activations=False)
     track.feed(0, samples)
     with_track = estimates(backend, samples, BEFORE, track=track)

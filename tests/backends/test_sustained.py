@@ -1,4 +1,4 @@
-"""Seconds of sustained speech to probabilities: onsets, pauses, frames; and the calibration."""
+"""Seconds of sustained speech to probabilities: onsets, pauses, levels, frames; the calibration."""
 
 from __future__ import annotations
 
@@ -8,39 +8,51 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bargein.backends.sustained import (
+    CALIBRATION,
     calibrate,
     interruption_probabilities,
+    loud_speech,
     newest_run,
-    speech_seconds,
+    sustained_seconds,
 )
 from bargein.vad.track import CHUNK, Speech
 
 SECONDS = CHUNK / 16_000
+LOUD, SOFT, FAINT = 10_000, 2_000, 1_400
+"""Amplitudes: soft is 14 dB below loud, faint 17."""
 
 
 def speech(pattern: str, first: int = 0) -> Speech:
-    """One chunk a letter: ``#`` speech, ``.`` none."""
-    return Speech(first, np.array([0.9 if letter == "#" else 0.1 for letter in pattern]))
+    """One chunk a letter: ``#`` loud speech, ``+`` soft, ``-`` faint, ``.`` none (but loud)."""
+    return Speech(first, np.array([0.1 if letter == "." else 0.9 for letter in pattern]))
+
+
+def audio(pattern: str) -> np.ndarray:
+    """Samples as loud as the pattern says."""
+    amplitudes = [{"+": SOFT, "-": FAINT}.get(letter, LOUD) for letter in pattern]
+    return np.repeat(np.array(amplitudes, np.int16), CHUNK)
 
 
 def judged(pattern: str, *, onset: int | None = 0, first: int = 0) -> np.ndarray:
     """The probabilities of a window that begins and ends with the pattern's chunks."""
     return interruption_probabilities(
-        speech(pattern, first), start=first * CHUNK, samples=len(pattern) * CHUNK, onset=onset
+        speech(pattern, first), audio(pattern), start=first * CHUNK, onset=onset
     )
 
 
-def at_half_a_second() -> float:
-    return float(calibrate(np.array([0.5]))[0])
+def certain(seconds: float) -> np.float32:
+    """What so many seconds of speech tell."""
+    return np.float32(calibrate(np.array([seconds]))[0])
 
 
 def test_the_calibration_rises_and_crosses_a_half_at_about_half_a_second() -> None:
-    probabilities = calibrate(np.linspace(0, 3, 100))
+    seconds, probabilities = np.array(CALIBRATION).T
+    assert (np.diff(seconds) > 0).all()
     assert (np.diff(probabilities) > 0).all()
-    assert probabilities[0] < 0.15
-    assert probabilities[-1] > 0.97
-    crossed = np.interp(0.5, probabilities, np.linspace(0, 3, 100))
-    assert 0.4 < crossed < 0.55
+    assert probabilities[0] < 0.05
+    assert 0.9 < probabilities[-1] < 1.0
+    assert 0.41 < np.interp(0.5, probabilities, seconds) < 0.43
+    assert certain(7.0) == np.float32(probabilities[-1])
 
 
 def test_each_frame_tells_what_was_heard_up_to_its_end() -> None:
@@ -67,42 +79,72 @@ def test_an_onset_behind_the_window_leaves_nothing() -> None:
 
 def test_a_short_pause_is_bridged_but_does_not_count() -> None:
     bridged = judged("#" * 10 + "." * 9 + "#" * 10)  # 0.288 s of pause
-    np.testing.assert_allclose(bridged[-1], calibrate(np.array([20 * SECONDS]))[0], rtol=1e-6)
+    np.testing.assert_allclose(bridged[-1], certain(20 * SECONDS), rtol=1e-6)
     assert bridged[20] == bridged[12]  # it holds while the pause lasts
 
 
 def test_after_a_long_pause_it_counts_anew() -> None:
     anew = judged("#" * 10 + "." * 12 + "#" * 10)
-    np.testing.assert_allclose(anew[-1], calibrate(np.array([10 * SECONDS]))[0], rtol=1e-6)
-    assert anew[26] == calibrate(np.array([0.0])).astype(np.float32)[0]
+    np.testing.assert_allclose(anew[-1], certain(10 * SECONDS), rtol=1e-6)
+    assert anew[26] == certain(0.0)
+
+
+def test_what_is_much_quieter_than_the_loudest_does_not_count() -> None:
+    np.testing.assert_array_equal(judged("#" * 10 + "+" * 10), judged("#" * 20))
+    np.testing.assert_array_equal(judged("#" * 10 + "-" * 10), judged("#" * 10 + "." * 10))
+    # It rises to the loudest so far, and doesn't look ahead.
+    rising = judged("-" * 10 + "#" * 10)
+    np.testing.assert_allclose(rising[-1], certain(20 * SECONDS), rtol=1e-6)
+    # What is loud but no speech is no measure, nor is what came before the onset.
+    np.testing.assert_array_equal(judged("." * 5 + "-" * 10), judged("." * 5 + "#" * 10))
+    onset = 10 * CHUNK
+    np.testing.assert_array_equal(
+        judged("#" * 10 + "-" * 10, onset=onset), judged("#" * 20, onset=onset)
+    )
+
+
+def test_an_echo_is_not_the_newest_run() -> None:
+    echo = judged("#" * 10 + "." * 12 + "-" * 20, onset=None)
+    np.testing.assert_array_equal(echo, judged("#" * 10 + "." * 32, onset=0))
 
 
 def test_what_is_not_known_yet_is_as_the_newest_that_is() -> None:
-    known = interruption_probabilities(speech("#" * 10), start=0, samples=6_000, onset=0)
+    samples = audio("#" * 12)[:6_000]
+    known = interruption_probabilities(speech("#" * 10), samples, start=0, onset=0)
     assert len(known) == 15
     np.testing.assert_allclose(known[12:], known[-1])
-    np.testing.assert_allclose(known[-1], calibrate(np.array([0.32]))[0], rtol=1e-6)
+    np.testing.assert_allclose(known[-1], certain(0.32), rtol=1e-6)
 
 
 def test_what_lies_before_the_known_is_silence() -> None:
-    late = interruption_probabilities(speech("#" * 10, first=10), start=0, samples=10_240, onset=0)
-    np.testing.assert_allclose(late[11], calibrate(np.array([0.0]))[0], rtol=1e-6)
-    np.testing.assert_allclose(late[-1], calibrate(np.array([0.32]))[0], rtol=1e-6)
+    late = interruption_probabilities(speech("#" * 10, first=10), audio("#" * 20), start=0, onset=0)
+    assert late[11] == certain(0.0)
+    np.testing.assert_allclose(late[-1], certain(0.32), rtol=1e-6)
 
 
 @pytest.mark.parametrize("samples", [0, 1, 399, 400, 401, 48_000])
 def test_there_is_one_for_each_25_ms_begun(samples: int) -> None:
-    known = interruption_probabilities(speech(""), start=70, samples=samples, onset=0)
+    known = interruption_probabilities(speech(""), np.zeros(samples, np.int16), start=70, onset=0)
     assert len(known) == -(-samples // 400)
     assert not known.any()
 
 
 def test_the_newest_run_bridges_short_pauses_alone() -> None:
-    assert newest_run(speech("")) is None
-    assert newest_run(speech("......")) is None
-    assert newest_run(speech("##..##", first=7)) == 7 * CHUNK
-    assert newest_run(speech("##" + "." * 9 + "##...", first=-3)) == -3 * CHUNK
-    assert newest_run(speech("##" + "." * 10 + "##" + "." * 30)) == 12 * CHUNK
+    def run(pattern: str) -> int | None:
+        return newest_run([letter == "#" for letter in pattern])
+
+    assert run("") is None
+    assert run("......") is None
+    assert run("##..##") == 0
+    assert run("." + "##" + "." * 9 + "##...") == 1
+    assert run("##" + "." * 10 + "##" + "." * 30) == 12
+
+
+def test_loud_speech_needs_both() -> None:
+    powers = [100.0, 2.0, 3.0, 100.0, 0.0]
+    found = loud_speech(speech("####."), powers)
+    assert found == [True, False, True, True, False]
+    assert loud_speech(speech(""), []) == []
 
 
 def test_without_an_onset_it_begins_at_the_newest_run() -> None:
@@ -114,10 +156,10 @@ def test_without_an_onset_it_begins_at_the_newest_run() -> None:
 
 
 @given(
-    pattern=st.text("#.", max_size=90),
+    pattern=st.text("#+-.", max_size=90),
     first=st.integers(-50, 5_000),
     onset=st.integers(-20_000, 60_000),
-    more=st.text("#.", max_size=12),
+    more=st.text("#+-.", max_size=12),
 )
 def test_what_follows_changes_nothing_that_was_told(
     pattern: str, first: int, onset: int, more: str
@@ -127,6 +169,9 @@ def test_what_follows_changes_nothing_that_was_told(
     after = judged(pattern + more, onset=onset, first=first)
     whole = len(pattern) * CHUNK // 400
     np.testing.assert_allclose(after[:whole], before[:whole], rtol=1e-6)
-    seconds = speech_seconds(speech(pattern, first), onset)
-    assert len(seconds) == len(pattern)
-    assert max(seconds, default=0.0) <= (pattern.count("#") + 1e-9) * SECONDS
+    begins, seconds = sustained_seconds(
+        speech(pattern, first), audio(pattern), start=first * CHUNK, onset=onset
+    )
+    assert first <= begins <= first + len(pattern)
+    assert len(seconds) == first + len(pattern) - begins
+    assert max(seconds, default=0.0) <= (len(pattern) - pattern.count(".") + 1e-9) * SECONDS
