@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 
 import attrs
-
-from .options import round_half_up
 
 __all__ = ["Cadence"]
 
@@ -28,8 +25,10 @@ class Cadence:
         Its k is the ceiling of ``(position - start + 1/2) / step``, so no count need be kept, and
         a step below one sample can't cut at one position twice.
         """
-        k = math.ceil((position - self.start + Fraction(1, 2)) / self.step)
-        return self.start + round_half_up(k * self.step)
+        # In whole numbers: this runs for each frame of an overlap, and Fraction is slow.
+        num, den = self.step.numerator, self.step.denominator
+        k = -((2 * (position - self.start) + 1) * -den // (2 * num))
+        return self.start + (2 * k * num + den) // (2 * den)
 
     def due(self, position: int, end: int) -> list[int]:
         """Return the cuts past ``position``, up to and with ``end``."""
