@@ -177,7 +177,7 @@ class InterruptionStreamBase(EventEmitter):
         and :class:`~bargein.errors.StateError` after the end; after a fatal error of the backend
         it does nothing but count, for it is called from media callbacks.
         """
-        if isinstance(frame, _CONTROLS):
+        if type(frame) is not bytes and isinstance(frame, _CONTROLS):
             self._worker.put(_aged(frame))
         else:
             self._worker.push(frame)

@@ -118,7 +118,7 @@ class Worker(Host):
         """Take a frame of audio; see :meth:`Inbox.push`."""
         now = time.monotonic()
         with self.lock:
-            if self._deaf():
+            if self.failure is not None and self._deaf():
                 self.lost += 1
             elif self._inbox.push(frame, now):
                 self._waker.wake()

@@ -53,8 +53,14 @@ def estimate_probability(probabilities: npt.ArrayLike, min_frames: int) -> float
     values = np.asarray(probabilities, dtype=np.float32)
     if min_frames < 1 or len(values) < min_frames:
         return 0.0
-    runs = np.lib.stride_tricks.sliding_window_view(values, min_frames)
-    return float(runs.min(axis=1).max())
+    # Each round takes the minimum over runs twice as long, until they have min_frames: this is
+    # done for each reply, and a view of overlapping runs costs ten times as much.
+    length = 1
+    while length < min_frames:
+        step = min(length, min_frames - length)
+        values = np.minimum(values[:-step], values[step:])
+        length += step
+    return float(values.max())
 
 
 def is_positive(

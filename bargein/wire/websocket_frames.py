@@ -95,13 +95,22 @@ WireEvent: TypeAlias = Text | Binary | Ping | Pong | Closed
 # ---- building
 
 
-def _xor(payload: memoryview, key: bytes) -> None:
-    """Mask or unmask in place; ``payload`` should start on a 64-bit border."""
-    words = len(payload) // _ALIGN
-    body = np.frombuffer(payload, dtype=np.uint64, count=words)
-    np.bitwise_xor(body, np.frombuffer(key * 2, dtype=np.uint64)[0], out=body)
-    for index in range(words * _ALIGN, len(payload)):
-        payload[index] ^= key[index % 4]
+def _mask(source: bytes | bytearray | memoryview, key: bytes, out: memoryview) -> None:
+    """Mask or unmask into ``out``, whole words in one pass; both may be the same memory."""
+    words = len(source) // _ALIGN
+    body = np.frombuffer(source, dtype=np.uint64, count=words)
+    target = np.frombuffer(out, dtype=np.uint64, count=words)
+    np.bitwise_xor(body, np.frombuffer(key * 2, dtype=np.uint64)[0], out=target)
+    done = words * _ALIGN
+    if done < len(source):
+        out[done:] = source[done:]
+        _xor_bytes(out[done:], key, done)
+
+
+def _xor_bytes(payload: memoryview, key: bytes, offset: int) -> None:
+    """Mask a few bytes in place that lie ``offset`` into the payload."""
+    for index in range(len(payload)):
+        payload[index] ^= key[(offset + index) % 4]
 
 
 def build_frame(
@@ -115,7 +124,7 @@ def build_frame(
     ``mask_key`` is 4 random bytes for what a client sends, ``None`` for what a server sends. A part
     must be bytes-like with items of one byte. One copy is made of each.
     """
-    length = sum(len(part) for part in parts)
+    length = sum(map(len, parts))
     masked = _MASKED if mask_key is not None else 0
     first = (_FIN if fin else 0) | opcode
     if length < _LENGTH_16:
@@ -126,13 +135,18 @@ def build_frame(
         header = struct.pack("!BBQ", first, masked | _LENGTH_64, length)
     header += mask_key or b""
     pad = -len(header) % _ALIGN
-    buffer = memoryview(bytearray(b"\0" * pad + header).ljust(pad + len(header) + length, b"\0"))
-    start = pad + len(header)
+    start = begin = pad + len(header)
+    buffer = np.empty(begin + length, np.uint8).data  # a bytearray would be filled with zeros first
+    buffer[pad:begin] = header
     for part in parts:
-        buffer[start : start + len(part)] = part
-        start += len(part)
-    if mask_key is not None:
-        _xor(buffer[pad + len(header) :], mask_key)
+        stop = start + len(part)
+        if mask_key is not None and not (start - begin) % _ALIGN:
+            _mask(part, mask_key, buffer[start:stop])
+        else:
+            buffer[start:stop] = part
+            if mask_key is not None:
+                _xor_bytes(buffer[start:stop], mask_key, start - begin)
+        start = stop
     return buffer[pad:]
 
 
@@ -266,7 +280,7 @@ class FrameParser:
         data = bytes(memoryview(self._buffer)[header.start : header.end])
         if header.key:
             buffer = bytearray(data)
-            _xor(memoryview(buffer), header.key)
+            _mask(data, header.key, memoryview(buffer))
             data = bytes(buffer)
         if header.opcode == Opcode.PING:
             return Ping(data)
