@@ -186,8 +186,28 @@ PACKAGES: tuple[Package, ...] = (
         "Magnus Auvinen and contributors",
         "effects, grunts",
     ),
+    Package(
+        "apt",
+        "asterisk-prompt-fr-armelle",
+        "20070613-2.2",
+        "asterisk-prompt-fr-armelle_20070613-2.2_all.deb",
+        "162570b1a9b3512a98f06b89f60c7c17cf1b9b52297315adca9a4e5be728bea3",
+        "BSD-2-Clause-like",
+        "Armelle Desjardins (voice), Michel Gutierrez",
+        "real speech, for the judge",
+    ),
+    Package(
+        "apt",
+        "megaglest-data",
+        "3.13.0-3",
+        "megaglest-data_3.13.0-3_all.deb",
+        "ed4783d9fc78e201a548b266f7c30325eb16cfd58a20bf4597dd6e622f84a07e",
+        "CC-BY-SA-3.0",
+        "The Glest Team (glest.org)",
+        "actors' short answers, grunts and effects, for the judge",
+    ),
 )
-"""What the labelled set is made of."""
+"""What the labelled set and the judge's training set are made of."""
 
 EXAMPLE: tuple[Package, ...] = (
     Package(

@@ -116,8 +116,28 @@ def replay(
 ) -> Heard:
     """Play a clip to a machine whose windows ``session`` judges; ``bare``: without positions."""
     caller, agent = clip.samples()
-    gate, track = EchoGate(), SpeechTrack(activations=False)
-    gate.push(agent, 0)
+    verdicts = play(
+        caller, agent, clip.agent_start, session, default_threshold=default_threshold, bare=bare
+    )
+    return Heard(clip, verdicts)
+
+
+def play(
+    caller: npt.NDArray[np.int16],
+    agent: npt.NDArray[np.int16] | None,
+    agent_start: float,
+    session: Session,
+    *,
+    default_threshold: float | None,
+    bare: bool = False,
+    activations: bool = False,
+) -> tuple[Verdict, ...]:
+    """As :func:`replay`, of audio at hand; without the agent's there is no echo gate."""
+    track = SpeechTrack(activations=activations)
+    gate = None
+    if agent is not None:
+        gate = EchoGate()
+        gate.push(agent, 0)
     machine = InterruptionMachine(
         primary=JudgeSettings(default_threshold=default_threshold), speech=track
     )
@@ -135,14 +155,14 @@ def replay(
                 queue += machine.handle(WindowSent(window.id), now=now)
                 queue += machine.handle(Reply(window.id, session.predict(window)), now=now)
 
-    for item, now in _script(clip, caller):
+    for item, now in _script(agent_start, caller):
         carry_out(pipeline.handle(item, now=now), now)
-    return Heard(clip, tuple(verdicts))
+    return tuple(verdicts)
 
 
-def _script(clip: LabelledClip, caller: npt.NDArray[np.int16]) -> Iterator[tuple[object, float]]:
+def _script(agent_start: float, caller: npt.NDArray[np.int16]) -> Iterator[tuple[object, float]]:
     """The clip's inputs and their stamps."""
-    begin = round(clip.agent_start * RATE)
+    begin = round(agent_start * RATE)
     borders = sorted({0, begin, *range(0, len(caller), FRAME), len(caller)})
     for at, end in itertools.pairwise(borders):
         if at == begin:

@@ -40,6 +40,11 @@ ESPEAK_VOICES = {
     "it": "it",
     "pt": "pt-br",
     "de": "de",
+    "nl": "nl",
+    "pl": "pl",
+    "ru": "ru",
+    "sv": "sv",
+    "tr": "tr",
 }
 """Language of the lexicon -> espeak-ng's voice. Other languages give their phonemes."""
 
@@ -74,6 +79,7 @@ class Phonemizer:
         )
         if rate < 0:
             raise RuntimeError(f"espeak-ng found no data in {package}")
+        self("hello", "en")  # French as the first language crashes espeak-ng 1.52
 
     def _clause(self, text: str) -> str:
         rest = ctypes.c_char_p(text.encode())
@@ -145,8 +151,10 @@ class Kokoro:
         return np.asarray(samples, np.float32)
 
     def _style(self, voice: str) -> npt.NDArray[np.float32]:
-        table = np.fromfile(self._sources / f"npm/package/voices/{voice}.bin", np.float32)
-        return table.reshape(_STYLES, _STYLE_WIDTH)
+        """One voice's table; of ``a+b`` the mean, which sounds like a third person."""
+        voices = self._sources / "npm/package/voices"
+        tables = [np.fromfile(voices / f"{name}.bin", np.float32) for name in voice.split("+")]
+        return np.mean(tables, axis=0, dtype=np.float32).reshape(_STYLES, _STYLE_WIDTH)
 
     def _run(self, phonemes: str, voice: str, speed: float) -> Audio:
         tokens = [self._vocabulary[sign] for sign in phonemes if sign in self._vocabulary]
