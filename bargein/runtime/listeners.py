@@ -28,6 +28,7 @@ SLOW = 0.1
 _OverlapListener = TypeVar("_OverlapListener", bound=Callable[[OverlappingSpeechEvent], object])
 _ErrorListener = TypeVar("_ErrorListener", bound=Callable[[InterruptionDetectionError], object])
 _MetricsListener = TypeVar("_MetricsListener", bound=Callable[[InterruptionMetrics], object])
+_R = TypeVar("_R")
 _Entry = tuple[Callable[[Any], object], bool]
 
 
@@ -100,24 +101,29 @@ class EventEmitter:
 
     _listeners: Listeners
 
+    # A listener that is passed is typed by its event alone, so that a lambda's argument is known;
+    # one that is decorated stays what it was.
+
     @overload
     def on(
-        self, event: Literal["overlapping_speech"], listener: _OverlapListener
-    ) -> _OverlapListener: ...
+        self, event: Literal["overlapping_speech"], listener: Callable[[OverlappingSpeechEvent], _R]
+    ) -> Callable[[OverlappingSpeechEvent], _R]: ...
     @overload
     def on(
         self, event: Literal["overlapping_speech"]
     ) -> Callable[[_OverlapListener], _OverlapListener]: ...
 
     @overload
-    def on(self, event: Literal["error"], listener: _ErrorListener) -> _ErrorListener: ...
+    def on(
+        self, event: Literal["error"], listener: Callable[[InterruptionDetectionError], _R]
+    ) -> Callable[[InterruptionDetectionError], _R]: ...
     @overload
     def on(self, event: Literal["error"]) -> Callable[[_ErrorListener], _ErrorListener]: ...
 
     @overload
     def on(
-        self, event: Literal["metrics_collected"], listener: _MetricsListener
-    ) -> _MetricsListener: ...
+        self, event: Literal["metrics_collected"], listener: Callable[[InterruptionMetrics], _R]
+    ) -> Callable[[InterruptionMetrics], _R]: ...
     @overload
     def on(
         self, event: Literal["metrics_collected"]
@@ -128,22 +134,24 @@ class EventEmitter:
 
     @overload
     def once(
-        self, event: Literal["overlapping_speech"], listener: _OverlapListener
-    ) -> _OverlapListener: ...
+        self, event: Literal["overlapping_speech"], listener: Callable[[OverlappingSpeechEvent], _R]
+    ) -> Callable[[OverlappingSpeechEvent], _R]: ...
     @overload
     def once(
         self, event: Literal["overlapping_speech"]
     ) -> Callable[[_OverlapListener], _OverlapListener]: ...
 
     @overload
-    def once(self, event: Literal["error"], listener: _ErrorListener) -> _ErrorListener: ...
+    def once(
+        self, event: Literal["error"], listener: Callable[[InterruptionDetectionError], _R]
+    ) -> Callable[[InterruptionDetectionError], _R]: ...
     @overload
     def once(self, event: Literal["error"]) -> Callable[[_ErrorListener], _ErrorListener]: ...
 
     @overload
     def once(
-        self, event: Literal["metrics_collected"], listener: _MetricsListener
-    ) -> _MetricsListener: ...
+        self, event: Literal["metrics_collected"], listener: Callable[[InterruptionMetrics], _R]
+    ) -> Callable[[InterruptionMetrics], _R]: ...
     @overload
     def once(
         self, event: Literal["metrics_collected"]
