@@ -6,8 +6,8 @@ import logging
 import math
 import threading
 
-from bargein import AdaptiveInterruptionDetector
-
+from bargein import AdaptiveInterruptionDetector, OverlappingSpeechEvent
+from bargein.stream import InterruptionStreamBase
 from benchmarks.load import (
     BACKLOG,
     SPEECH,
@@ -33,7 +33,7 @@ def tone(rate: int) -> bytes:
 
 def main() -> None:
     """Feed the streams, measure, print."""
-    logging.getLogger("bargein").setLevel(logging.WARNING)
+    logging.getLogger("bargein").setLevel(logging.CRITICAL)
     given = arguments()
     frame = tone(given.rate)
     encoding = "mulaw" if given.rate == 8_000 else "s16le"
@@ -42,18 +42,22 @@ def main() -> None:
         base_url=f"http://127.0.0.1:{given.port}", transport=given.transport
     )
 
-    def open_stream(number: int):  # type: ignore[no-untyped-def]
+    def open_stream(number: int) -> InterruptionStreamBase:
         return detector.stream(id=str(number), sample_rate=given.rate, encoding=encoding)
 
     def read() -> None:
         for event in detector.events():
             if event.is_interruption:
-                watch.note(watch.read, stamped(event.probabilities))
-                streams[int(event.stream_id)].overlap_speech_started(speech_duration=SPEECH)
+                note(watch.read, event)
+                streams[int(event.stream_id or 0)].overlap_speech_started(speech_duration=SPEECH)
 
-    def heard(event) -> None:  # type: ignore[no-untyped-def]
+    def heard(event: OverlappingSpeechEvent) -> None:
         if event.is_interruption:
-            watch.note(watch.heard, stamped(event.probabilities))
+            note(watch.heard, event)
+
+    def note(into: list[float], event: OverlappingSpeechEvent) -> None:
+        assert event.probabilities is not None
+        watch.note(into, stamped(event.probabilities.tolist()))
 
     with open_stream(-1) as first:
         first.agent_speech_started()

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import math
 import time
+from typing import Any
 
 import aiohttp
 from livekit import rtc
@@ -28,7 +29,7 @@ from benchmarks.load import (
 )
 
 
-def tone(rate: int):  # type: ignore[no-untyped-def]
+def tone(rate: int) -> Any:
     """Return 20 ms of audio."""
     import numpy as np
 
@@ -36,7 +37,7 @@ def tone(rate: int):  # type: ignore[no-untyped-def]
     return rtc.AudioFrame(samples.astype("<i2").tobytes(), rate, 1, rate // 50)
 
 
-def overlap():  # type: ignore[no-untyped-def]
+def overlap() -> Any:
     """Return the sentinel that begins an overlap."""
     return interruption._OverlapSpeechStartedSentinel(SPEECH, time.time())
 
@@ -57,11 +58,11 @@ async def main() -> None:
             http_session=session,
         )
 
-        def heard(event) -> None:  # type: ignore[no-untyped-def]
+        def heard(event: Any) -> None:
             if event.is_interruption:
                 watch.note(watch.heard, stamped(event.probabilities))
 
-        async def read(stream) -> None:  # type: ignore[no-untyped-def]
+        async def read(stream: Any) -> None:
             async for event in stream:
                 if event.is_interruption:
                     watch.note(watch.read, stamped(event.probabilities))

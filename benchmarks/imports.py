@@ -19,13 +19,15 @@ SUBJECTS = {
 }
 
 # Runs in the new process: the statement's own time (wall, s), and the peak RSS at its end (kB).
+# Not ru_maxrss, which begins with what the process that started this one had.
 PROBE = """
 import json, sys, time
 begin = time.perf_counter()
 exec(sys.argv[1])
 spent = time.perf_counter() - begin
-import resource
-print(json.dumps([spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
+with open("/proc/self/status") as status:
+    peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+print(json.dumps([spent, peak]))
 """
 
 

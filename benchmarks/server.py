@@ -21,7 +21,6 @@ import select
 import selectors
 import socket
 import struct
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -169,9 +168,7 @@ class Connection:
         taken = min(length, 8) if opcode == _BINARY else length
         if len(head) < start + taken:
             return 0
-        payload = bytes(
-            byte ^ key[at & 3] for at, byte in enumerate(head[start : start + taken])
-        )
+        payload = bytes(byte ^ key[at & 3] for at, byte in enumerate(head[start : start + taken]))
         if opcode == _BINARY:
             (self._window_id,) = struct.unpack("<Q", payload)
             self._skip = length - taken
@@ -379,4 +376,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
