@@ -217,7 +217,7 @@ class Worker(Host):
         for driver in self._drivers.values():
             self._again |= driver.step(now)
         with self.lock:
-            items = self._inbox.take()
+            items = self._inbox.detach()
         for stamped in items:
             self._handle(stamped.item, stamped.now)
         self._handle_deadlines()

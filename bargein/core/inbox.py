@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -254,18 +254,27 @@ class Inbox:
 
     def take(self) -> list[Stamped]:
         """Empty the inbox: audio joined to as few pieces as its order with the rest allows."""
+        return list(self.detach())
+
+    def detach(self) -> Iterable[Stamped]:
+        """Do as :meth:`take`, but join the audio while the result is iterated over.
+
+        That needs no lock any more: what came out isn't the inbox's.
+        """
         items, self._items = self._items, deque()
         self._run = None
         self.waiting = 0
         self._agent_waiting = 0.0
         self._loud = False
-        taken: list[Stamped] = []
-        for item in items:
-            if isinstance(item, _Run):
-                taken.extend(_unpack(item))
-            else:
-                taken.append(item)
-        return taken
+        return _unpack_all(items) if items else ()
+
+
+def _unpack_all(items: deque[Stamped | _Run]) -> Iterator[Stamped]:
+    for item in items:
+        if isinstance(item, _Run):
+            yield from _unpack(item)
+        else:
+            yield item
 
 
 def _unpack(run: _Run) -> Iterator[Stamped]:
@@ -274,7 +283,12 @@ def _unpack(run: _Run) -> Iterator[Stamped]:
     if run.dropped:
         yield Stamped(Gap(Fraction(run.dropped, run.rate)), run.now)
     at = run.skipped + run.dropped
-    audio = memoryview(b"".join(run.chunks))
+    joined = b"".join(run.chunks)
+    if not run.marks:
+        if joined:
+            yield Stamped(Audio(joined), run.now)
+        return
+    audio = memoryview(joined)
     for position, mark in run.marks:
         if position > at:
             size = (position - at) * run.width

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from bargein.audio import AudioFormat, read_frame
 from bargein.errors import StateError
 
@@ -311,7 +314,8 @@ class InterruptionMachine:
         judged = overlap is None or self._judge(overlap, window, item)
         if judged and window.judge is Judge.PRIMARY:
             self._welcome_back()
-        self._cutter.release(window)
+        if overlap is None or overlap.answer is None or overlap.answer.window is not window:
+            self._cutter.release(window)
         self._after_freed()
 
     def _judge(self, overlap: Overlap, window: PendingWindow, item: Reply) -> bool:
@@ -328,13 +332,25 @@ class InterruptionMachine:
             overlap.give_up(window, Reason.ERROR)
             return False
         if positive or overlap.newest_answer < window.id:
-            samples = self._cutter.read(window)
-            answer = Answer.of(window, item.prediction, samples, self._now)
+            answer = Answer.of(window, item.prediction, self._now)
             if positive:
-                self._conclude(overlap.decided(answer, self._now, self._dispatch.take_counts()))
+                self._decide(overlap, answer)
             else:
-                overlap.answer = answer
+                self._keep(overlap, answer)
         return True
+
+    def _keep(self, overlap: Overlap, answer: Answer) -> None:
+        """Let an answer count until a newer one comes; only the last one's audio is ever copied."""
+        if overlap.answer is not None and overlap.answer.window is not None:
+            self._cutter.release(overlap.answer.window)
+        overlap.answer = answer
+
+    def _samples_of(self, answer: Answer | None) -> npt.NDArray[np.int16] | None:
+        if answer is None or answer.window is None:
+            return None
+        samples = self._cutter.read(answer.window)
+        samples.flags.writeable = False
+        return samples
 
     def _do_fail(self, item: WindowFailed) -> None:
         for window in self._dispatch.windows():
@@ -384,9 +400,9 @@ class InterruptionMachine:
         if answer is None:
             overlap.held_up = not self._dispatch.ready
         elif policy is Reason.FAIL_CLOSED:
-            overlap.answer = answer
+            self._keep(overlap, answer)
         else:
-            self._conclude(overlap.decided(answer, self._now, self._dispatch.take_counts()))
+            self._decide(overlap, answer)
 
     def _give_up(self, window: PendingWindow, reason: Reason) -> None:
         self._dispatch.give_up(window, reason)
@@ -419,9 +435,14 @@ class InterruptionMachine:
         overlap = self._overlap
         return overlap if overlap is not None and overlap.id == window.overlap else None
 
+    def _decide(self, overlap: Overlap, answer: Answer) -> None:
+        samples, counts = self._samples_of(answer), self._dispatch.take_counts()
+        self._conclude(overlap.decided(answer, samples, self._now, counts))
+
     def _settle(self, overlap: Overlap) -> None:
         unanswered = self._dispatch.on_wire(overlap)
-        self._conclude(overlap.settled(self._now, self._dispatch.take_counts(), unanswered))
+        samples, counts = self._samples_of(overlap.answer), self._dispatch.take_counts()
+        self._conclude(overlap.settled(samples, self._now, counts, unanswered=unanswered))
 
     def _conclude(self, verdict: Verdict) -> None:
         """The overlap's one event is out: forget it, and what was only for it."""

@@ -32,19 +32,13 @@ class Answer:
     prediction_duration: float = 0.0
     probabilities: npt.NDArray[np.float32] | None = None
     probability: float = 0.0
-    samples: npt.NDArray[np.int16] | None = None
+    window: PendingWindow | None = None
+    """What was judged; it stays readable for as long as the answer counts."""
     policy: Reason | None = None
 
     @classmethod
-    def of(
-        cls,
-        window: PendingWindow,
-        prediction: Prediction,
-        samples: npt.NDArray[np.int16],
-        now: float,
-    ) -> Answer:
+    def of(cls, window: PendingWindow, prediction: Prediction, now: float) -> Answer:
         """Pair a window with what its judge said."""
-        samples.flags.writeable = False
         return cls(
             arrived=now,
             window_id=window.id,
@@ -53,7 +47,7 @@ class Answer:
             prediction_duration=prediction.duration,
             probabilities=prediction.probabilities,
             probability=estimate_probability(prediction.probabilities, window.min_frames),
-            samples=samples,
+            window=window,
         )
 
 
@@ -117,22 +111,31 @@ class Overlap:
         if window.judge is Judge.PRIMARY and self.first in (None, window.id):
             self.on_fallback = True
 
-    def decided(self, answer: Answer, now: float, counts: Counts) -> Verdict:
-        """Return the verdict of a positive answer."""
+    def decided(
+        self, answer: Answer, samples: npt.NDArray[np.int16] | None, now: float, counts: Counts
+    ) -> Verdict:
+        """Return the verdict of a positive answer; ``samples`` are its window's."""
         return self._verdict(
-            Outcome.INTERRUPTION, answer.policy, answer, now, counts, detected=answer.arrived
+            Outcome.INTERRUPTION, answer.policy, answer, samples, now, counts, answer.arrived
         )
 
-    def settled(self, now: float, counts: Counts, unanswered: bool) -> Verdict:
+    def settled(
+        self,
+        samples: npt.NDArray[np.int16] | None,
+        now: float,
+        counts: Counts,
+        *,
+        unanswered: bool,
+    ) -> Verdict:
         """Return the verdict of an overlap that ended without a positive answer.
 
-        ``unanswered``: windows are on the wire still.
+        ``samples``: of the newest answer's window. ``unanswered``: windows are on the wire still.
         """
         reason = self.cause or self._open_question(unanswered)
         answer = self.answer
         if reason is None and answer is not None:
-            return self._verdict(Outcome.BACKCHANNEL, answer.policy, answer, now, counts)
-        return self._verdict(Outcome.INCONCLUSIVE, reason, answer, now, counts)
+            return self._verdict(Outcome.BACKCHANNEL, answer.policy, answer, samples, now, counts)
+        return self._verdict(Outcome.INCONCLUSIVE, reason, answer, samples, now, counts)
 
     def _open_question(self, unanswered: bool) -> Reason | None:
         """Return the first reason for which the answers don't settle it, if one does."""
@@ -150,6 +153,7 @@ class Overlap:
         outcome: Outcome,
         reason: Reason | None,
         answer: Answer | None,
+        samples: npt.NDArray[np.int16] | None,
         now: float,
         counts: Counts,
         detected: float | None = None,
@@ -176,7 +180,7 @@ class Overlap:
             detection_delay=max(0.0, answer.arrived - self.onset),
             total_duration=answer.total_duration,
             prediction_duration=answer.prediction_duration,
-            speech_input=answer.samples,
+            speech_input=samples,
             probabilities=answer.probabilities,
             probability=answer.probability,
             window_id=answer.window_id if answer.policy is None else None,
