@@ -148,8 +148,10 @@ class InterruptionStreamBase(EventEmitter):
         return [self._build_driver(worker), *([] if fallback is None else [fallback])]
 
     def _build_pipeline(self, vad: str | None, tracker: TrackerOptions | None) -> Pipeline:
-        # A judge of sustained speech reads probabilities; activations would cost 150 KB a stream.
-        track = SpeechTrack(activations=False) if vad is not None else None
+        # Few judges read the VAD's activations, and those cost 150 KB a stream.
+        judges = (self._model._backend, self._model._fallback)
+        activations = any(getattr(judge, "needs_activations", False) for judge in judges)
+        track = SpeechTrack(activations=activations) if vad is not None else None
         machine = InterruptionMachine(
             self._options,
             format=self._inbox.format or AudioFormat(),
