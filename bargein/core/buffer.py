@@ -29,8 +29,9 @@ _LONGEST_HOLD = 10.0
 """Seconds of audio kept behind the window for windows under way (320 KB). A timeout or a number of
 windows beyond it costs no more: what the ring can't hold any longer is copied out."""
 
-_PIECE = 1.0
-"""Seconds converted at a time, so that a frame of an hour needs no hour's worth of floats."""
+_PIECE = 0.2
+"""Seconds converted at a time: a frame of an hour needs no hour's worth of floats, and what one
+worker's thread once needed, the C library keeps for it."""
 
 
 @attrs.define(eq=False)
