@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from bargein.backends.protocol import Backend, as_backend
+from bargein.backends import Backend, resolve_backend
 from bargein.core import (
     InterruptionOptions,
     Judge,
@@ -111,7 +111,7 @@ class AdaptiveInterruptionDetector(EventEmitter):
             reset_window_per_overlap=reset_window_per_overlap,
             prefix_before_agent=prefix_before_agent,
         )
-        self._backend = None if backend is None else _backend(backend)
+        self._backend = None if backend is None else resolve_backend(backend)
         self._remote: Remote | None = None
         if self._backend is None:
             self._remote = Remote(
@@ -130,7 +130,7 @@ class AdaptiveInterruptionDetector(EventEmitter):
         self._policy = _POLICIES.get(fallback) if isinstance(fallback, str) else None
         self._fallback = None
         if fallback is not None and self._policy is None:
-            self._fallback = _backend(fallback)
+            self._fallback = resolve_backend(fallback)
         self._hub = Hub(self.label, Metadata(self.model, self.provider))
         self._listeners = self._hub.listeners
         self._lock = threading.Lock()
@@ -334,16 +334,3 @@ class AdaptiveInterruptionDetector(EventEmitter):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _backend(backend: Any) -> Backend:
-    if backend in ("local", "local-sustained"):
-        from bargein.backends.local import LocalBackend
-
-        return LocalBackend()
-    if isinstance(backend, str):
-        raise OptionError(
-            f"there is no backend {backend!r}; expected 'local', 'local-sustained', a Backend, or "
-            "a function of a window (and as a fallback also 'fail_open' or 'fail_closed')"
-        )
-    return as_backend(backend)

@@ -1,0 +1,102 @@
+"""``bargein serve``: judge the overlaps of many bridges, over WebSocket and HTTP, on one port."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import logging
+import os
+import sys
+
+from bargein.errors import MissingExtraError, OptionError
+
+from .exits import ExitCode
+
+__all__ = ["add_arguments", "run"]
+
+_LIMITS = {
+    "threads": int,
+    "max_sessions": int,
+    "max_sessions_per_key": int,
+    "max_session_length": float,
+    "idle_timeout": float,
+    "windows_per_second": float,
+    "drain_timeout": float,
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument("--backend", default="local", help="local, or module:attribute")
+    where = parser.add_argument_group("where")
+    where.add_argument("--host", default="127.0.0.1", help="default: this machine alone")
+    where.add_argument("--port", type=int, default=8780, help="0: any that is free")
+    where.add_argument("--workers", type=int, default=1, metavar="N", help="processes; one a core")
+    where.add_argument("--certificate", metavar="FILE", help="serve TLS with it, PEM")
+    where.add_argument("--key", metavar="FILE", help="its private key, PEM")
+    who = parser.add_argument_group(
+        "who may use it (default: BARGEIN_API_KEY and BARGEIN_API_SECRET of the environment)"
+    )
+    who.add_argument("--keys", metavar="FILE", help="lines of 'key: secret'")
+    who.add_argument("--insecure", action="store_true", help="serve whoever comes, in public too")
+    limits = parser.add_argument_group("limits")
+    for name, kind in _LIMITS.items():
+        limits.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N")
+    parser.add_argument("--verbose", action="store_true", help="log more")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until told to stop; return the exit code."""
+    try:
+        from bargein.server.config import ServerConfig, read_keys
+        from bargein.server.run import serve
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("bargein serve", "server") from error
+    keys = read_keys(os.environ, arguments.keys)
+    _check_exposure(arguments.host, bool(keys), arguments.insecure)
+    if bool(arguments.certificate) != bool(arguments.key):
+        raise OptionError("--certificate and --key go together; give both, or neither for no TLS")
+    if arguments.workers < 1:
+        raise OptionError(f"--workers came as {arguments.workers}; expected 1 or more")
+    given = {name: getattr(arguments, name) for name in _LIMITS}
+    config = ServerConfig(keys=keys, **{k: v for k, v in given.items() if v is not None})
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if arguments.verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    scheme = "https" if arguments.certificate else "http"
+
+    def ready(port: int) -> None:
+        host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+        print(f"bargein serves {arguments.backend} on {scheme}://{host}:{port}", flush=True)
+
+    serve(
+        arguments.backend,
+        config,
+        host=arguments.host,
+        port=arguments.port,
+        workers=arguments.workers,
+        certificate=arguments.certificate,
+        key=arguments.key,
+        ready=ready,
+    )
+    return ExitCode.OK
+
+
+def _check_exposure(host: str, has_keys: bool, insecure: bool) -> None:
+    if has_keys or insecure or _is_loopback(host):
+        return
+    raise OptionError(
+        f"--host {host} can be reached by others, and there are no keys: set BARGEIN_API_KEY and "
+        "BARGEIN_API_SECRET, give --keys FILE, or say --insecure if whoever comes may be served"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,86 @@
+"""What a server allows, and to whom."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from bargein.errors import OptionError
+
+__all__ = ["ServerConfig", "read_keys"]
+
+KEY_VARIABLE = "BARGEIN_API_KEY"
+SECRET_VARIABLE = "BARGEIN_API_SECRET"
+
+WINDOW_BYTES = 96_000
+"""A window of 3 s at 16 kHz, 16 bits: the longest that any client may send."""
+
+
+def _positive(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not value > 0:  # type: ignore[operator]
+        raise OptionError(f"{attribute.name} came as {value!r}; expected a number > 0")
+
+
+@attrs.frozen(kw_only=True)
+class ServerConfig:
+    """Limits and keys of a server. Immutable. Raises OptionError for a limit that can't be.
+
+    ``keys`` maps each API key to its secret; without any, whoever reaches the server is served.
+    """
+
+    keys: Mapping[str, str] = attrs.field(factory=dict, repr=lambda keys: f"<{len(keys)} keys>")
+    threads: int = attrs.field(default=1, validator=_positive)
+    """Inference threads in this process. A small model in NumPy holds the interpreter's lock for
+    much of its time: to use more cores, run more processes."""
+    max_window_bytes: int = attrs.field(default=WINDOW_BYTES, validator=_positive)
+    max_text_bytes: int = attrs.field(default=4096, validator=_positive)
+    """A control message takes some 150."""
+    max_sessions: int = attrs.field(default=1000, validator=_positive)
+    max_sessions_per_key: int = attrs.field(default=1000, validator=_positive)
+    max_session_length: float = attrs.field(default=4 * 3600.0, validator=_positive)
+    """Seconds; then the session is closed when it is quiet, and the client opens another."""
+    idle_timeout: float = attrs.field(default=600.0, validator=_positive)
+    """Seconds without a message: a call whose agent talks to itself is no call."""
+    create_timeout: float = attrs.field(default=10.0, validator=_positive)
+    """Seconds that a connection may take to send session.create."""
+    windows_per_second: float = attrs.field(default=50.0, validator=_positive)
+    """Of one session; clients send ten."""
+    max_waiting: int = attrs.field(default=256, validator=_positive)
+    """HTTP windows that wait to be judged: more would be answered too late to matter."""
+    leeway: float = attrs.field(default=30.0, validator=_positive)
+    """Seconds that a client's clock may be off."""
+    drain_timeout: float = attrs.field(default=30.0, validator=_positive)
+    """Seconds that sessions get to finish their overlaps when the server is to stop."""
+
+
+def read_keys(environ: Mapping[str, str], path: str | os.PathLike[str] | None) -> dict[str, str]:
+    """Read keys and secrets: ``key: secret`` lines of a file, or a pair from the environment.
+
+    Empty lines and those that begin with ``#`` don't count. Raises OptionError for a file that
+    can't be read or a line that isn't a pair; secrets are never shown.
+    """
+    if path is None:
+        key, secret = environ.get(KEY_VARIABLE, ""), environ.get(SECRET_VARIABLE, "")
+        if bool(key) != bool(secret):
+            raise OptionError(f"set both {KEY_VARIABLE} and {SECRET_VARIABLE}, or neither")
+        return {key: secret} if key else {}
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"the key file {os.fspath(path)!r} can't be read: {error}") from error
+    keys = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        key, colon, secret = (part.strip() for part in line.partition(":"))
+        if not (key and colon and secret):
+            raise OptionError(f"{os.fspath(path)}:{number}: expected 'key: secret'")
+        keys[key] = secret
+    if not keys:
+        raise OptionError(f"the key file {os.fspath(path)!r} holds no key")
+    return keys

@@ -1,0 +1,240 @@
+"""One WebSocket session: settings in, windows in, replies out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from bargein.core import Prediction, Window
+from bargein.errors import FrameError, ProtocolError
+from bargein.wire.messages import (
+    InterruptionWSDetectedMessage,
+    InterruptionWSErrorMessage,
+    InterruptionWSInferenceDoneMessage,
+    InterruptionWSSessionClosedMessage,
+    InterruptionWSSessionCloseMessage,
+    InterruptionWSSessionCreatedMessage,
+    InterruptionWSSessionCreateMessage,
+    InterruptionWSSessionCreateSettings,
+    decode_client,
+    encode,
+)
+from bargein.wire.window_frames import unpack_window
+
+from .align import Aligner
+from .service import Service
+
+__all__ = ["WebSocketSession"]
+
+logger = logging.getLogger("bargein.server")
+
+QUIET = 1.0
+"""Seconds without a window after which no overlap is open: ten of the default cadence."""
+
+CLOSE_NORMAL, CLOSE_GOING_AWAY, CLOSE_POLICY, CLOSE_TOO_BIG = 1000, 1001, 1008, 1009
+"""RFC 6455, 7.4.1."""
+
+
+class _End(Exception):
+    """The session is over: an ``error`` message to send first, and the close code."""
+
+    def __init__(self, close_code: int, reason: str, message: str = "", code: int = 400) -> None:
+        super().__init__(reason)
+        self.close_code, self.reason = close_code, reason
+        self.message, self.code = message, code
+
+
+class WebSocketSession:
+    """Serves one connection, from its handshake to its end. For the event loop's thread."""
+
+    def __init__(self, service: Service, socket: WebSocket, name: str) -> None:
+        self._service = service
+        self._socket = socket
+        self._name = name
+        self._settings: InterruptionWSSessionCreateSettings | None = None
+        self._place = service.engine.open_place(name)
+        self._aligner = Aligner()
+        self._number = 0
+        self._opened = self._last_message = self._last_window = time.monotonic()
+        self._allowance = service.config.windows_per_second
+        self._outgoing: asyncio.Queue[str | None] = asyncio.Queue()
+
+    async def run(self) -> str:
+        """Serve until it is over; return why it ended, for the log."""
+        sender = asyncio.create_task(self._send())
+        try:
+            while True:
+                await self._step()
+        except _End as end:
+            if end.message:
+                self._refuse(end.message, end.code)
+            await self._finish(sender)
+            await self._close(end.close_code, end.reason)
+            return end.reason
+        except WebSocketDisconnect as gone:
+            return f"the client left ({gone.code})"
+        finally:
+            self._service.engine.close_place(self._place)
+            sender.cancel()
+
+    async def _step(self) -> None:
+        try:
+            message = await asyncio.wait_for(self._socket.receive(), self._patience())
+        except asyncio.TimeoutError:
+            self._check_time()
+            return
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1006))
+        self._last_message = time.monotonic()
+        text, data = message.get("text"), message.get("bytes")
+        if text is not None:
+            await self._take_text(text)
+        elif data is not None:
+            self._take_window(data)
+
+    # --- time -------------------------------------------------------------------------------
+
+    def _patience(self) -> float:
+        """Return how long to wait for a message before looking at the clock."""
+        return QUIET / 4 if self._service.draining else QUIET
+
+    def _check_time(self) -> None:
+        """End the session if its time has come and no overlap is open."""
+        config, now = self._service.config, time.monotonic()
+        if self._settings is None and now - self._opened > config.create_timeout:
+            raise _End(CLOSE_POLICY, "no session.create", "session.create didn't come", 408)
+        if now - self._last_message > config.idle_timeout:
+            raise _End(CLOSE_GOING_AWAY, "idle")
+        if not self._place.idle or now - self._last_window < QUIET:
+            return
+        if self._service.draining:
+            raise _End(CLOSE_GOING_AWAY, "the server is stopping")
+        if now - self._opened > config.max_session_length:
+            raise _End(CLOSE_GOING_AWAY, "the session is as long as it may be")
+
+    # --- what comes -------------------------------------------------------------------------
+
+    async def _take_text(self, text: str) -> None:
+        if len(text) > self._service.config.max_text_bytes:
+            raise _End(CLOSE_TOO_BIG, "a text too long", "the message is too long", 413)
+        try:
+            message = decode_client(text)
+        except ProtocolError as error:
+            raise _End(CLOSE_POLICY, "a message that can't be read", str(error)) from None
+        if isinstance(message, InterruptionWSSessionCreateMessage):
+            self._create(message.settings)
+        elif isinstance(message, InterruptionWSSessionCloseMessage):
+            while not self._place.idle:
+                await asyncio.sleep(0.005)  # what was sent before it is answered before it
+            self._outgoing.put_nowait(encode(InterruptionWSSessionClosedMessage()))
+            raise _End(CLOSE_NORMAL, "the client closed the session")
+
+    def _create(self, settings: InterruptionWSSessionCreateSettings) -> None:
+        wanted = (settings.sample_rate, settings.num_channels, settings.encoding)
+        if wanted != (16_000, 1, "s16le"):
+            raise _End(
+                CLOSE_POLICY,
+                "a format that isn't served",
+                f"audio would come as {wanted[2]}, {wanted[0]} Hz, {wanted[1]} channels; "
+                "expected s16le, 16000 Hz, 1 channel",
+            )
+        if settings.min_frames < 1:
+            raise _End(CLOSE_POLICY, "min_frames 0", "min_frames must be at least 1")
+        self._settings = settings
+        created = InterruptionWSSessionCreatedMessage(
+            default_threshold=self._service.backend.default_threshold
+        )
+        self._outgoing.put_nowait(encode(created))
+
+    def _take_window(self, data: bytes) -> None:
+        metrics = self._service.metrics
+        settings = self._settings
+        if settings is None:
+            raise _End(CLOSE_POLICY, "audio before session.create", "send session.create first")
+        if len(data) > self._service.config.max_window_bytes + 8:
+            raise _End(CLOSE_TOO_BIG, "a window too long", "the window is too long", 413)
+        try:
+            window_id, samples = unpack_window(data)
+        except (ProtocolError, FrameError) as error:
+            raise _End(CLOSE_POLICY, "a window that can't be read", str(error)) from None
+        now = time.monotonic()
+        if not self._may_send(now):
+            metrics.refused.labels("rate").inc()
+            self._refuse("too many windows in a second", 429)
+            return
+        self._last_window = now
+        self._number += 1
+        start, _ = self._aligner.place(samples)
+        window = Window(
+            id=self._number,
+            overlap=1,
+            samples=samples,
+            start=start,
+            threshold=settings.threshold,
+            min_frames=settings.min_frames,
+        )
+
+        def answer(result: Prediction | Exception) -> None:
+            self._answer(window_id, settings, result, now)
+
+        if self._service.engine.submit(self._place, window, answer):
+            metrics.windows.labels("superseded").inc()
+
+    def _may_send(self, now: float) -> bool:
+        """A bucket of a second's worth of windows, filled as time goes by."""
+        rate = self._service.config.windows_per_second
+        self._allowance = min(rate, self._allowance + (now - self._last_window) * rate)
+        if self._allowance < 1:
+            return False
+        self._allowance -= 1
+        return True
+
+    # --- what goes --------------------------------------------------------------------------
+
+    def _answer(
+        self,
+        window_id: int,
+        settings: InterruptionWSSessionCreateSettings,
+        result: Prediction | Exception,
+        came: float,
+    ) -> None:
+        metrics = self._service.metrics
+        metrics.latency.observe(time.monotonic() - came)
+        if isinstance(result, Exception):
+            metrics.windows.labels("failed").inc()
+            self._refuse("the window couldn't be judged", 500)
+            return
+        positive = self._service.decide(result, settings.threshold, settings.min_frames)
+        metrics.windows.labels("interruption" if positive else "no_interruption").inc()
+        kind = InterruptionWSDetectedMessage if positive else InterruptionWSInferenceDoneMessage
+        reply = kind(
+            created_at=window_id,
+            prediction_duration=result.duration,
+            probabilities=result.probabilities,
+        )
+        self._outgoing.put_nowait(encode(reply))
+
+    def _refuse(self, message: str, code: int) -> None:
+        error = InterruptionWSErrorMessage(message=message, code=code, session_id=self._name)
+        self._outgoing.put_nowait(encode(error))
+
+    async def _send(self) -> None:
+        """Send what is queued, one after the other: at most a reply for each window came."""
+        while (text := await self._outgoing.get()) is not None:
+            try:
+                await self._socket.send_text(text)
+            except (WebSocketDisconnect, RuntimeError):
+                return  # the client is gone; receive() says so too
+
+    async def _finish(self, sender: asyncio.Task[None]) -> None:
+        self._outgoing.put_nowait(None)
+        await asyncio.wait({sender}, timeout=QUIET)
+
+    async def _close(self, code: int, reason: str) -> None:
+        # It may be gone already, or not answer: then the socket is closed under it.
+        with contextlib.suppress(asyncio.TimeoutError, WebSocketDisconnect, RuntimeError):
+            await asyncio.wait_for(self._socket.close(code, reason), QUIET)
