@@ -35,6 +35,11 @@ from .protocol import Host
 
 __all__ = ["BackendDriver", "CallDriver"]
 
+HAND_OVER = 0.05
+"""Seconds after which the worker looks whether a thread has taken a window, if nothing woke it up
+before. That starts the window's deadline, by the time at which it was taken, which is far longer;
+most answers come sooner, and a wake-up for each hand-over would cost as much as one for each."""
+
 
 logger = logging.getLogger("bargein")
 
@@ -46,6 +51,8 @@ class Call:
     window_id: int
     abort: Callable[[], None] | None = None
     job: Job | None = None
+    sent: bool = False
+    """Whether the machine knows that a thread took it."""
 
 
 @attrs.frozen(eq=False)
@@ -68,6 +75,7 @@ class CallDriver:
         self._lane = Lane(pool, width)
         self._calls: dict[int, Call] = {}
         self._news: deque[News] = deque()
+        self._look = 0.0
 
     # --- what a subclass brings -------------------------------------------------------------
 
@@ -105,11 +113,12 @@ class CallDriver:
     def send(self, window: Window, now: float) -> None:
         call, function = self.make_call(window)
         self._calls[window.id] = call
+        self._look = now + HAND_OVER
         call.job = self._lane.submit(lambda: self._run(call, function))
 
     def _run(self, call: Call, function: Callable[[], Prediction]) -> None:
         """Make the call: on a thread of the pool."""
-        self._post(News(call, time.monotonic()))
+        self._news.append(News(call, time.monotonic()))  # what comes of it will wake the worker
         try:
             prediction = function()
         except Exception as error:
@@ -137,6 +146,7 @@ class CallDriver:
                 self._calls.pop(window_id, None)
                 self.note_reply(window_id, news.prediction, news.now)
             elif news.error is None:
+                news.call.sent = True
                 self.note_sent(window_id, news.now)
             elif self._calls.pop(window_id, None) is not None:
                 self.note_failure(window_id, news.error, news.now)
@@ -153,9 +163,10 @@ class CallDriver:
     def flush(self, now: float) -> None: ...
 
     def deadline(self) -> float | None:
-        return None
+        return self._look if any(not call.sent for call in self._calls.values()) else None
 
-    def handle_deadline(self, now: float) -> None: ...
+    def handle_deadline(self, now: float) -> None:
+        self._look = now + HAND_OVER  # step() has looked before this
 
     def finish(self, now: float, patience: float) -> None:
         self.close()

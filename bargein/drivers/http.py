@@ -108,10 +108,14 @@ class HttpDriver(CallDriver):
         self._loop.feed(Update(settings), now)
 
     def deadline(self) -> float | None:
-        return self._loop.machine.next_deadline()
+        both = (super().deadline(), self._loop.machine.next_deadline())
+        return min((due for due in both if due is not None), default=None)
 
     def handle_deadline(self, now: float) -> None:
-        self._loop.handle_deadline(now)
+        super().handle_deadline(now)
+        due = self._loop.machine.next_deadline()
+        if due is not None and due <= now:
+            self._loop.handle_deadline(now)
 
     def finish(self, now: float, patience: float) -> None:
         self._loop.feed(Shut(patience), now)

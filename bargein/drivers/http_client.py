@@ -101,10 +101,26 @@ class _Tracked:
                 self, f"connecting to {self.host} failed: {error}"
             ) from error
 
+    _held: list[bytes] | None = None
+    """Parts of a request that go out together: a packet and a wake-up less at both ends."""
+
     def request(self: Any, *args: Any, **kwargs: Any) -> None:
-        if self.sock is not None:
-            _current.request.adopt(self.sock, reused=True)
-        super().request(*args, **kwargs)  # type: ignore[misc]
+        if self.sock is None:  # connects on its way, perhaps by a proxy's tunnel
+            super().request(*args, **kwargs)  # type: ignore[misc]
+            return
+        _current.request.adopt(self.sock, reused=True)
+        self._held = []
+        try:
+            super().request(*args, **kwargs)  # type: ignore[misc]
+        finally:
+            held, self._held = self._held, None
+        super().send(b"".join(held))  # type: ignore[misc]
+
+    def send(self: Any, data: Any) -> None:
+        if self._held is None:
+            super().send(data)  # type: ignore[misc]
+        else:
+            self._held.append(data)
 
 
 def _connect(host: str, port: int, timeout: Any, options: Any) -> socket.socket:
@@ -155,6 +171,7 @@ class _Adapter(HTTPAdapter):
 
     def __init__(self, tls: ssl.SSLContext | None) -> None:
         self._context = tls
+        self._pool: Any = None
         super().__init__(pool_connections=1, pool_maxsize=1)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -172,6 +189,34 @@ class _Adapter(HTTPAdapter):
         manager = super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
         manager.pool_classes_by_scheme = _POOLS
         return manager
+
+    def close(self) -> None:
+        # urllib3 leaves connections to the garbage collector, and every error knows its pool: one
+        # that a user keeps would keep a socket open.
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 - no mapping: it can't be iterated
+                manager.pools[key].close()
+        super().close()
+
+    # An adapter serves one server by one way. What requests works out anew for each request, and
+    # the cookies that it looks for, cost as much as the request itself.
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        if self._pool is None:
+            self._pool = super().get_connection_with_tls_context(*args, **kwargs)
+        return self._pool
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        if proxies:
+            return super().request_url(request, proxies)
+        assert request.url is not None
+        return "/" + request.url.split("/", 3)[3]
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        response = requests.Response()
+        response.status_code, response.headers = resp.status, resp.headers
+        response.raw, response.request = resp, req
+        return response
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """The context has all that there is to verify."""
