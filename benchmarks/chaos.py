@@ -34,7 +34,11 @@ from benchmarks.server import Connection, Server, frame, response
 TIMEOUT = 0.14
 """Seconds that a window may take: a fifth of the default, as the other intervals."""
 
-OPTIONS: dict[str, Any] = {"detection_interval": 0.02, "inference_timeout": TIMEOUT, "verdict_grace": 0.04}
+OPTIONS: dict[str, Any] = {
+    "detection_interval": 0.02,
+    "inference_timeout": TIMEOUT,
+    "verdict_grace": 0.04,
+}
 CONNECT = APIConnectOptions(max_retry=None, retry_interval=0.4, timeout=1.0)
 
 SETTLE = 15.0

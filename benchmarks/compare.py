@@ -252,7 +252,7 @@ def cases(short: bool) -> list[Case]:
     found = [
         Case("websocket", streams, rate) for rate in (16_000, 8_000) for streams in (1, 10, 40, 200)
     ]
-    # 1.5.6 waits for each answer before it asks again: beyond 40 it is the machine that is measured.
+    # 1.5.6 waits for each answer before it asks again; beyond 40 the machine is what is measured.
     found += [Case("http", streams, 16_000) for streams in (1, 10, 20, 40)]
     return [*found, Case("http", 20, 8_000)]
 

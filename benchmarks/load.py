@@ -112,7 +112,7 @@ class Watch:
         """The streams are warm."""
         self._measuring = True
         self._windows = self._count()
-        self._wall, self._cpu = time.monotonic(), self._spent()
+        self._wall, self._cpu = time.monotonic(), self.spent()
 
     def note(self, into: list[float], sent: int) -> None:
         """An event reached its consumer; ``sent``: nanoseconds."""
@@ -121,7 +121,7 @@ class Watch:
 
     def end(self, *, streams: int, late: float, dead: int) -> None:
         """Read again and print."""
-        cpu, wall = self._spent() - self._cpu, time.monotonic() - self._wall
+        cpu, wall = self.spent() - self._cpu, time.monotonic() - self._wall
         self._measuring = False
         print(
             json.dumps(
@@ -140,7 +140,8 @@ class Watch:
         )
 
     @staticmethod
-    def _spent() -> float:
+    def spent() -> float:
+        """Return the CPU seconds of this process, user and system."""
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return usage.ru_utime + usage.ru_stime
 
