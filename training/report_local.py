@@ -10,7 +10,6 @@ windows that don't say where they lie, as a server gets them.
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -39,16 +38,11 @@ def main() -> None:
     parser.add_argument("--mistakes", action="store_true", help="list the clips judged wrongly")
     arguments = parser.parse_args()
     clips = read_manifest(arguments.set, arguments.split)
-    began = time.process_time()
-    known = play(clips)
-    spent = time.process_time() - began
-    bare = play(clips, bare=True)
+    known, bare = play(clips), play(clips, bare=True)
     print(f"{len(clips)} clips, half: {arguments.split}\n")
     print(table(known, bare, groups(clips)))
     print(f"\n{delays(known)}\n{delays(bare)} (without positions)")
     print(f"before the sound (echo, an earlier sound): {strays(known)}; {strays(bare)}")
-    seconds = sum(len(clip.samples()[0]) for clip in clips) / 16_000
-    print(f"CPU, all parts: {1000 * spent / seconds:.1f} ms per second of audio")
     if arguments.mistakes:
         for heard in known:
             if (heard.decided is not None) != (heard.clip.label == "interruption"):
