@@ -94,6 +94,7 @@ class Worker(Host):
         self._poller = select.poll()
         self._poller.register(self._waker.fileno(), select.POLLIN)
         self._polled: dict[int, int] = {}
+        self._woken = True
         self._state = self._machine.state
         self._results: list[Callable[[], None]] = []
         self._work: deque[tuple[Callable[[], list[Action]], float]] = deque()
@@ -211,7 +212,8 @@ class Worker(Host):
 
     def step(self) -> None:
         """Do all that can be done now: what came, what was pushed, what is due. Never blocks."""
-        self._waker.drain()
+        if self._woken:
+            self._waker.drain()
         now = time.monotonic()
         self._again = False
         for driver in self._drivers.values():
@@ -271,7 +273,7 @@ class Worker(Host):
         due = min((d for d in deadlines if d is not None), default=None)
         # poll() counts whole milliseconds: rounded down, it would spin through the last one
         timeout = None if due is None else max(0, math.ceil((due - time.monotonic()) * 1e3))
-        self._poller.poll(timeout)
+        self._woken = any(fd == self._waker.fileno() for fd, _ in self._poller.poll(timeout))
 
     def _watch(self) -> None:
         """Have poll() look at the drivers' descriptors as they are now."""

@@ -49,8 +49,8 @@ class SampleRing:
         samples = samples[-self._capacity :]
         at = (self._end - len(samples)) % self._capacity
         first = min(len(samples), self._capacity - at)
-        self._data[at : at + first] = samples[:first]
-        self._data[: len(samples) - first] = samples[first:]
+        self._copy(self._data, at, samples, 0, first)
+        self._copy(self._data, 0, samples, first, len(samples) - first)
 
     def read_into(self, out: npt.NDArray[np.int16], start: int) -> None:
         """Copy ``len(out)`` samples from position ``start`` on into ``out``."""
@@ -60,5 +60,14 @@ class SampleRing:
         assert self.oldest <= start <= self._end - len(out)
         at = start % self._capacity
         first = min(len(out), self._capacity - at)
-        out[:first] = self._data[at : at + first]
-        out[first:] = self._data[: len(out) - first]
+        self._copy(out, 0, self._data, at, first)
+        self._copy(out, first, self._data, 0, len(out) - first)
+
+    @staticmethod
+    def _copy(
+        out: npt.NDArray[np.int16], to: int, samples: npt.NDArray[np.int16], at: int, count: int
+    ) -> None:
+        # Not by slices of arrays: NumPy lets go of the interpreter's lock for a copy of a few
+        # microseconds, and getting it back among a hundred threads takes far longer than that.
+        if count:
+            out.data[to : to + count] = samples.data[at : at + count]

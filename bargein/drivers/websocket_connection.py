@@ -45,6 +45,7 @@ MAX_BACKLOG = 1 << 20
 
 _READ_SIZE = 1 << 15  # bytes asked of the socket at a time; a reply of a 3 s window is about 3 KB
 _READ_BUDGET = 1 << 18  # bytes a step may read: a peer that floods must not hold the worker
+_KEYS_SIZE = 256  # bytes of randomness asked of the system at a time: 64 frames' mask keys
 # Close codes that may stand in a frame (RFC 6455, 7.4); the others are for use inside a program.
 _SENDABLE = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
 
@@ -81,6 +82,7 @@ class WebSocketConnection:
         self._queue: deque[_Outgoing] = deque()
         self._backlog = 0
         self._parser = FrameParser()
+        self._keys = b""
         self._unread: list[ConnectionEvent] = []  # parsed, not yet given out
         self._failure: APIError | None = None  # why sending failed
         self._close_sent = False
@@ -194,10 +196,17 @@ class WebSocketConnection:
     def _put(self, opcode: int, *parts: bytes | memoryview, window_id: int | None = None) -> bool:
         if self._sock is None or self._close_sent or self._failure is not None:
             return False
-        frame = build_frame(opcode, *parts, mask_key=os.urandom(4))
+        frame = build_frame(opcode, *parts, mask_key=self._mask_key())
         self._queue.append(_Outgoing(frame, opcode, window_id))
         self._backlog += len(frame)
         return True
+
+    def _mask_key(self) -> bytes:
+        """Return four bytes that nobody can foresee (RFC 6455, 5.3), drawn for many frames."""
+        if not self._keys:
+            self._keys = os.urandom(_KEYS_SIZE)
+        key, self._keys = self._keys[:4], self._keys[4:]
+        return key
 
     def _drop_unstarted(self, unwanted: Callable[[_Outgoing], bool]) -> int:
         dropped = [item for item in self._queue if not item.started and unwanted(item)]

@@ -17,6 +17,7 @@ class Waker:
 
     def __init__(self, *, use_eventfd: bool = hasattr(os, "eventfd")) -> None:
         self._pair: tuple[socket.socket, socket.socket] | None = None
+        self._pending = False
         if use_eventfd:
             self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         else:
@@ -32,8 +33,9 @@ class Waker:
     def wake(self) -> None:
         """Make the descriptor readable; a wake-up that nobody has taken yet isn't doubled."""
         fd, pair = self._fd, self._pair
-        if fd < 0:
+        if fd < 0 or self._pending:
             return
+        self._pending = True
         try:
             if pair is None:
                 os.eventfd_write(fd, 1)
@@ -43,7 +45,11 @@ class Waker:
             pass  # full: a wake-up is pending already; or closed by the worker meanwhile
 
     def drain(self) -> None:
-        """Take all pending wake-ups. The worker's thread only."""
+        """Take all pending wake-ups. The worker's thread only.
+
+        What is to be found by the woken worker must have been left before ``wake``, and be looked
+        for after this.
+        """
         try:
             if self._pair is None:
                 os.eventfd_read(self._fd)
@@ -52,6 +58,9 @@ class Waker:
                     pass
         except BlockingIOError:
             pass
+        # After reading: were it before, a wake-up in between would be read with the others, and
+        # counted as pending for ever. One that is left out until here is looked for from here on.
+        self._pending = False
 
     def close(self) -> None:
         """Give the descriptors back; idempotent. No ``wake`` may run at the same time."""
