@@ -50,3 +50,30 @@ def test_a_drain_takes_all_wake_ups_and_silences_none_to_come(use_eventfd: bool)
     waker.drain()
     assert not poller.poll(0)
     waker.close()
+
+
+def test_a_wake_up_that_comes_while_draining_silences_none_to_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waker = Waker(use_eventfd=False)
+    assert waker._pair is not None
+    reader, writer = waker._pair
+
+    class Interrupted:
+        """The socket that is drained; a waker comes before each read."""
+
+        def recv(self, size: int) -> bytes:
+            waker.wake()
+            return reader.recv(size)
+
+    waker.wake()
+    monkeypatch.setattr(waker, "_pair", (Interrupted(), writer))
+    waker.drain()
+    monkeypatch.setattr(waker, "_pair", (reader, writer))
+
+    waker.wake()
+
+    poller = select.poll()
+    poller.register(waker.fileno(), select.POLLIN)
+    assert poller.poll(0)
+    waker.close()
