@@ -41,6 +41,15 @@ class AgentVoice:
         self._offset = 0
         """From the converter's output numbers to the caller's grid."""
 
+    @property
+    def tells(self) -> bool:
+        """Whether when the agent is audible is found out here, and the agent was heard at all."""
+        return self._playout is not None and self._converter is not None
+
+    def defer(self) -> None:
+        """The user says when the agent is audible, and knows better: find it out no more."""
+        self._playout = None
+
     def hear(self, item: AgentAudio, position: int) -> list[Fallen]:
         """Take the agent's audio, played from the caller's grid position on."""
         converter = self._converter

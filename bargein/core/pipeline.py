@@ -47,6 +47,9 @@ __all__ = ["Pipeline"]
 LIVE_CHUNKS = 3
 """Chunks (of 32 ms) that a live stream's VAD takes at a time: singly they cost twice as much."""
 
+PLAYOUT_STEPS = 10
+"""A second: how often a worker looks whether the agent's audio has begun or ended."""
+
 KEEP_MARGIN = 0.25
 """Seconds kept beyond the longest window, so that what was skipped never touches its filter."""
 
@@ -113,7 +116,9 @@ class Pipeline:
         while self._due and timeline.position_of(self._due[0][0]) <= end:
             index, sentinel = self._due.popleft()
             give(timeline.position_of(index))
-            actions += self.handle(sentinel, now=now - (end - timeline.position) / rate)
+            started = isinstance(sentinel, AgentSpeechStarted)
+            tell = self._agent_started if started else self._agent_ended
+            actions += tell(now - (end - timeline.position) / rate)
         give(end)
         return actions
 
@@ -183,9 +188,18 @@ class Pipeline:
 
     # --- the agent --------------------------------------------------------------------------
 
-    def _agent_started(self, item: AgentSpeechStarted, now: float) -> list[Action]:
+    def _told_of_agent(
+        self, item: AgentSpeechStarted | AgentSpeechEnded, now: float
+    ) -> list[Action]:
+        """The user says so: from here on nobody guesses it from the agent's audio."""
+        self._agent.defer()
+        self._due.clear()
+        started = isinstance(item, AgentSpeechStarted)
+        return self._agent_started(now) if started else self._agent_ended(now)
+
+    def _agent_started(self, now: float) -> list[Action]:
         if self._tracker is None:
-            return self.machine.handle(item, now=now)
+            return self.machine.handle(AgentSpeechStarted(), now=now)
         if self._listener is not None:
             found = self._listener.start()  # the agent is silent: nothing can fall yet
             for at, probability in enumerate(found.probabilities.tolist(), found.first):
@@ -193,9 +207,9 @@ class Pipeline:
         position = self._timeline.grid(self._timeline.position)
         return self._tell(self._tracker.agent_started(position), now)
 
-    def _agent_ended(self, item: AgentSpeechEnded, now: float) -> list[Action]:
+    def _agent_ended(self, now: float) -> list[Action]:
         if self._tracker is None:
-            return self.machine.handle(item, now=now)
+            return self.machine.handle(AgentSpeechEnded(), now=now)
         if self._listener is not None:
             self._listener.stop()
         position = self._timeline.grid(self._timeline.position)
@@ -244,6 +258,8 @@ class Pipeline:
             keep = max(keep, WARM_UP if self._listener is not None else 0.0)
         elif wake_after is None:
             keep = machine.options.max_audio_duration
+        if self._agent.tells and (not silent or self._due):  # its end, or its start, may be due
+            wake_after = min(wake_after or rate, rate // PLAYOUT_STEPS)
         crossing, above = None, False
         if tracker is not None and tracker.next_position is None:
             crossing, above = tracker.next_crossing.threshold, not tracker.next_crossing.rising
@@ -262,6 +278,6 @@ _EFFECTS: dict[type, Callable[[Pipeline, Any, float], list[Action]]] = {
     SetFormat: Pipeline._set_format,
     VoiceActivity: Pipeline._voice_activity,
     AgentAudio: Pipeline._agent_audio,
-    AgentSpeechStarted: Pipeline._agent_started,
-    AgentSpeechEnded: Pipeline._agent_ended,
+    AgentSpeechStarted: Pipeline._told_of_agent,
+    AgentSpeechEnded: Pipeline._told_of_agent,
 }
