@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import threading
 
 from bargein import AdaptiveInterruptionDetector, OverlappingSpeechEvent
+from bargein.errors import StateError
 from bargein.stream import InterruptionStreamBase
 from benchmarks.load import (
     BACKLOG,
@@ -49,7 +51,10 @@ def main() -> None:
         for event in detector.events():
             if event.is_interruption:
                 note(watch.read, event)
-                streams[int(event.stream_id or 0)].overlap_speech_started(speech_duration=SPEECH)
+                with contextlib.suppress(StateError):  # closed, at the end of the run
+                    streams[int(event.stream_id or 0)].overlap_speech_started(
+                        speech_duration=SPEECH
+                    )
 
     def heard(event: OverlappingSpeechEvent) -> None:
         if event.is_interruption:
