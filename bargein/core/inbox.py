@@ -135,7 +135,7 @@ class Inbox:
         if run is None or self.format is None:
             run = self._begin_run(fmt)
         if self.waiting > self._limit:
-            self._shed(run.rate)
+            self._shed(MAX_WAITING * run.rate)
         samples = len(data) // run.width
         run.chunks.append(data)
         run.end += samples
@@ -219,11 +219,11 @@ class Inbox:
                 f"{what} came after end_input() or close(); open a new stream for the next call"
             )
 
-    def _shed(self, rate: int) -> None:
-        """Let the oldest audio go: what nobody needs, or what is too much."""
+    def _shed(self, most: int) -> None:
+        """Let the oldest audio go: what nobody needs, or what is more than ``most`` samples."""
         keep = self._attention.keep
-        lost = keep is None or keep > MAX_WAITING * rate
-        excess = self.waiting - (MAX_WAITING * rate if keep is None or lost else keep)
+        lost = keep is None
+        excess = self.waiting - (most if keep is None else keep)
         for run in self._items:
             if not isinstance(run, _Run):
                 continue
@@ -244,11 +244,9 @@ class Inbox:
                 run.skipped += gone
 
     def _shed_agent(self, run: _Run) -> None:
-        for at, (_, mark) in enumerate(run.marks):
-            if isinstance(mark.item, AgentAudio):
-                self._agent_waiting -= mark.item.duration
-                del run.marks[at]
-                return
+        at = next(i for i, (_, mark) in enumerate(run.marks) if isinstance(mark.item, AgentAudio))
+        self._agent_waiting -= run.marks[at][1].item.duration
+        del run.marks[at]
 
     # --- the worker -------------------------------------------------------------------------
 

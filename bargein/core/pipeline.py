@@ -135,9 +135,8 @@ class Pipeline:
             actions.extend(self.machine.handle(Audio(data), now=now - (end - stop) / rate))
 
         for position, fallen in self._found(decode(item.data, timeline.format)):
-            if position > at:
-                give(at, position)
-                at = position
+            give(at, position)
+            at = position
             actions += self._tell([fallen], now - (end - position) / rate)
         if at < end:
             give(at, end)
