@@ -49,7 +49,7 @@ def test_audio_between_controls_is_one_piece_with_its_newest_stamp() -> None:
 def test_a_wrong_frame_is_refused_and_nothing_is_lost() -> None:
     inbox = Inbox(AudioFormat())
     inbox.push(b"ab", 0.0)
-    with pytest.raises(FrameError, match="odd|bytes"):
+    with pytest.raises(FrameError, match=r"odd|bytes"):
         inbox.push(b"abc", 1.0)
     inbox.push(np.array([3], np.int16), 2.0)
 
@@ -93,10 +93,12 @@ def test_what_nobody_needs_is_skipped_a_quarter_of_a_second_at_a_time() -> None:
         inbox.push(bytes([i]) * 160, float(i))
 
     first, second = inbox.take()
-    assert isinstance(first.item, Skip) and isinstance(second.item, Audio)
+    assert isinstance(first.item, Skip)
+    assert isinstance(second.item, Audio)
     assert first.item.samples + len(second.item.data) == 16_000
     assert 1600 <= len(second.item.data) <= 1600 + 2000 + 160
-    assert second.item.data[-1] == 99 and second.now == 99.0
+    assert second.item.data[-1] == 99
+    assert second.now == 99.0
     assert inbox.dropped == 0.0
 
 

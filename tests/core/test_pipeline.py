@@ -263,7 +263,8 @@ def test_agent_audio_may_run_ahead() -> None:
     pipeline.handle(agent(voice), now=0.0)
 
     ahead = pipeline.samples_to_sentinel()
-    assert ahead is not None and ahead == pytest.approx(RATE * 1.03, abs=200)
+    assert ahead is not None
+    assert ahead == pytest.approx(RATE * 1.03, abs=200)
     assert pipeline.attention().wake_after == RATE // 10
     play(pipeline, silence(1.5), [160])
     assert pipeline.machine.state is State.SPEAKING
