@@ -27,6 +27,7 @@ import attrs
 
 from bargein import AdaptiveInterruptionDetector, OverlappingSpeechEvent
 from bargein.core.connect_options import APIConnectOptions
+from bargein.runtime.pool import connect_pool, http_pool, inference_pool
 from bargein.stream import InterruptionStreamBase
 from benchmarks.load import FRAME, descriptors
 from benchmarks.server import Connection, Server, frame, response
@@ -415,7 +416,9 @@ def main() -> int:
     report = run(ports, options.seed, options.streams, overlaps, options.limit)
     even = tell(report)
     gc.collect()
-    # A pool's thread stays for ten seconds without work.
+    if options.short:  # else wait for them: a pool's thread stays for ten seconds without work
+        for pool in (connect_pool, http_pool, inference_pool):
+            pool.stop()
     rested = wait_for(lambda: threading.active_count() <= threads and descriptors() <= fds)
     print(f"threads: {threads} before, {threading.active_count()} after; ", end="")
     print(f"descriptors: {fds} before, {descriptors()} after")

@@ -85,8 +85,12 @@ def set_up(cache: Path) -> dict[str, Runtime]:
         python = home / "bin" / "python"
         if not (home / "complete").exists():
             venv.create(home, with_pip=True, clear=True)
-            if requirements:
-                pip(python, "install", "--upgrade", *requirements)
+            try:
+                if requirements:
+                    pip(python, "install", "--upgrade", *requirements)
+            except subprocess.CalledProcessError:
+                print(f"skipped: {name} (its install failed)")
+                continue
             (home / "complete").touch()
         if name == "bargein":
             install_bargein(python, cache / "source")
@@ -219,16 +223,22 @@ def merge(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return merged
 
 
-def compare(runtimes: dict[str, Runtime], case: Case, options: argparse.Namespace) -> None:
-    """Run all that speak a transport in turn, ``rounds`` times, and print their rows."""
-    results: dict[str, list[dict[str, Any]]] = {name: [] for name in case.rivals}
+def compare(runtimes: dict[str, Runtime], case: Case, options: argparse.Namespace) -> bool:
+    """Run all that speak a transport in turn, ``rounds`` times, and print their rows.
+
+    Returns whether every client came to its end.
+    """
+    results: dict[str, list[dict[str, Any]]] = {
+        name: [] for name in case.rivals if name in runtimes
+    }
     with server("--delay", str(options.delay), "--every", str(options.every)) as port:
         for turn in range(options.rounds):
-            for name in case.rivals[:: 1 if turn % 2 else -1]:
+            for name in list(results)[:: 1 if turn % 2 else -1]:
                 result = run(runtimes[name], case, port, options.seconds)
                 if result is not None:
                     results[name].append(result)
     print_row(case, {name: merge(each) for name, each in results.items() if each})
+    return all(len(each) == options.rounds for each in results.values())
 
 
 def print_row(case: Case, results: dict[str, dict[str, Any]]) -> None:
@@ -257,7 +267,7 @@ def cases(short: bool) -> list[Case]:
     return [*found, Case("http", 20, 8_000)]
 
 
-def main() -> None:
+def main() -> int:
     """Set up, run, print Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, default=ROOT / ".venv-compare")
@@ -285,10 +295,14 @@ def main() -> None:
         "\n| case | | " + " | ".join(f"{name} {unit}".strip() for name, unit, _ in COLUMNS) + " |"
     )
     print("| --- " * (2 + len(COLUMNS)) + "|")
-    for case in cases(options.short):
-        if options.only is None or options.only in f"{case.transport} N={case.streams}":
-            compare(runtimes, case, options)
+    chosen = [
+        case
+        for case in cases(options.short)
+        if options.only is None or options.only in f"{case.transport} N={case.streams}"
+    ]
+    done = [compare(runtimes, case, options) for case in chosen]
+    return 0 if all(done) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
