@@ -3,9 +3,9 @@
 The tracker, the machine and the judge are those of a live call, in the recording's time.
 """
 
-from .analyze import analyze
 from .call import Call, Side, open_call
 from .report import AnalysedOverlap, Analysis, AnalysisOptions, Answer, Timings, Turn
+from .run import analyze
 
 __all__ = [
     "AnalysedOverlap",

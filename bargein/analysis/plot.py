@@ -290,7 +290,7 @@ class _Row:
         duration, columns = self.analysis.duration, len(low)
         first = max(0, math.floor(self.start / duration * columns) - 1)
         last = min(columns, math.ceil(self.end / duration * columns) + 1)
-        times: _Floats = (np.arange(first, last) + 0.5) * (duration / columns)
+        times: _Floats = np.arange(first + 0.5, last, dtype=np.float64) * (duration / columns)
         loudest = max(1, int(high.max(initial=1)), -int(low.min(initial=-1)))
         return times, low[first:last] / loudest, high[first:last] / loudest
 

@@ -152,8 +152,7 @@ class _Run:
         self._backend = backend
         self._format = AudioFormat(call.sample_rate)
         self._agent_format = AudioFormat(call.agent.sample_rate)
-        # The judge reads up to a whole window and the second before the onset.
-        self._speech = SpeechTrack(seconds=options.detection.max_audio_duration + 1.0)
+        self._speech = SpeechTrack(activations=getattr(backend, "needs_activations", False))
         self._machine = _Watched(
             options.detection,
             format=self._format,
