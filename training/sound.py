@@ -128,6 +128,13 @@ def band(samples: Audio, low: float, high: float) -> Audio:
     return np.fft.irfft(spectrum * rise * fall, len(samples)).astype(np.float32)
 
 
+def convolve(samples: Audio, impulse: Audio) -> Audio:
+    """A room's answer to ``samples``, cut to their length."""
+    size = 1 << (len(samples) + len(impulse) - 2).bit_length()
+    spectrum = np.fft.rfft(samples, size) * np.fft.rfft(impulse, size)
+    return np.fft.irfft(spectrum, size)[: len(samples)].astype(np.float32)
+
+
 def peak_limit(samples: Audio, peak: float = 0.98) -> Audio:
     """Scaled down as a whole where it would clip."""
     loudest = float(np.abs(samples).max(initial=0.0))

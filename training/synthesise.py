@@ -13,6 +13,7 @@ import argparse
 import ctypes
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -136,19 +137,30 @@ class Kokoro:
         phonemes: str = "",
     ) -> Audio:
         """Speech of ``text`` (or of ``phonemes``, where given), mono float32 at 16 kHz."""
-        if not phonemes:
-            british = language == "en" and voice.startswith("b")
-            phonemes = self.phonemes(text, "en-gb" if british else language)
-        spoken = json.dumps([phonemes, voice, round(speed, 3)], ensure_ascii=False)
-        kept = self._cache / f"{hashlib.sha256(spoken.encode()).hexdigest()[:24]}.flac"
+        phonemes = phonemes or self._phonemes(text, voice, language)
+        kept = self._kept(phonemes, voice, speed)
         if not kept.exists():
-            half_written = kept.with_suffix(".part")
+            half_written = kept.with_suffix(f".{os.getpid()}.part")
             samples = to_rate(self._run(phonemes, voice, speed), KOKORO_RATE, RATE)
             sf.write(half_written, np.clip(samples, -1.0, 1.0), RATE, format="FLAC")
             half_written.rename(kept)
             self.synthesised += 1
         samples, _ = sf.read(kept, dtype="float32")
         return np.asarray(samples, np.float32)
+
+    def is_kept(
+        self, text: str, voice: str, *, language: str = "en", speed: float = 1.0, phonemes: str = ""
+    ) -> bool:
+        """Whether :meth:`say` would find this in the cache."""
+        return self._kept(phonemes or self._phonemes(text, voice, language), voice, speed).exists()
+
+    def _phonemes(self, text: str, voice: str, language: str) -> str:
+        british = language == "en" and voice.startswith("b")
+        return self.phonemes(text, "en-gb" if british else language)
+
+    def _kept(self, phonemes: str, voice: str, speed: float) -> Path:
+        spoken = json.dumps([phonemes, voice, round(speed, 3)], ensure_ascii=False)
+        return self._cache / f"{hashlib.sha256(spoken.encode()).hexdigest()[:24]}.flac"
 
     def _style(self, voice: str) -> npt.NDArray[np.float32]:
         """One voice's table; of ``a+b`` the mean, which sounds like a third person."""

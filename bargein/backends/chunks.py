@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bargein.core import Window
-from bargein.vad.silero import SileroVad, VadState
+from bargein.vad.silero import ACTIVATIONS, SileroVad, VadState
 from bargein.vad.track import CHUNK, SAMPLE_RATE, Speech
 
 __all__ = ["MARGIN", "WARM_UP", "StreamSpeech", "find_speech"]
@@ -51,10 +51,12 @@ def _span(window: Window) -> range:
     return range(min(-(-start // CHUNK), end), end)
 
 
-def _known(window: Window) -> Speech | None:
+def _known(window: Window, activations: bool) -> Speech | None:
     """What came with the window, if it reaches from the onset to the newest certain chunk."""
     speech, span = window.speech, _span(window)
     if speech is None or window.start is None:
+        return None
+    if activations and speech.activations is None:
         return None
     first = span.start
     if window.speech_start is not None:
@@ -62,21 +64,30 @@ def _known(window: Window) -> Speech | None:
     if speech.first > first or speech.first + len(speech) < span.stop:
         return None
     first = max(span.start, speech.first)
-    return Speech(first, speech.probabilities[first - speech.first : span.stop - speech.first])
+    rows = slice(first - speech.first, span.stop - speech.first)
+    if speech.activations is None or not activations:
+        return Speech(first, speech.probabilities[rows])
+    return Speech(first, speech.probabilities[rows], speech.activations[rows])
 
 
 class StreamSpeech:
     """The chunks of one stream's windows, each judged once. Belongs to a session.
 
     It starts anew at an overlap's first window, where a window begins past what was judged, and
-    at each window that doesn't say where it lies. Holds 2 kB, for the newest window's chunks.
+    at each window that doesn't say where it lies. Holds 2 kB, for the newest window's chunks; with
+    ``activations`` (where a judge looks at more than probabilities) 100 kB.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, activations: bool = False) -> None:
+        self.activations = activations
         self._overlap: int | None = None
-        self._first = 0
-        self._probabilities: _Floats = np.empty(0, np.float32)
         self._state: VadState | None = None
+        self._forget(0)
+
+    def _forget(self, first: int) -> None:
+        self._first = first
+        self._probabilities: _Floats = np.empty(0, np.float32)
+        self._activations: _Floats = np.empty((0, ACTIVATIONS), np.float32)
 
     def missing(self, window: Window, vad: SileroVad) -> tuple[VadState, _Chunks]:
         """The chunks that must be judged for this window, (k, 512), and the state to do it with."""
@@ -85,20 +96,24 @@ class StreamSpeech:
         anew = window.start is None or window.overlap != self._overlap or span.start > after
         if anew or self._state is None:
             self._overlap = None if window.start is None else window.overlap
-            self._first = after = span.start
-            self._probabilities = np.empty(0, np.float32)
+            after = span.start
+            self._forget(after)
             self._state = vad.new_state()
         start = grid_start(window)
         samples = window.samples[after * CHUNK - start : max(after, span.stop) * CHUNK - start]
         return self._state, samples.reshape(-1, CHUNK)
 
-    def take(self, window: Window, probabilities: _Floats) -> Speech:
+    def take(self, window: Window, probabilities: _Floats, activations: _Floats) -> Speech:
         """Add what was found for the missing chunks; give what is known of the window."""
         span = _span(window)
         passed = max(0, span.start - self._first)
         self._probabilities = np.concatenate((self._probabilities[passed:], probabilities))
         self._first += passed
-        return Speech(self._first, self._probabilities[: span.stop - self._first])
+        rows = slice(0, span.stop - self._first)
+        if not self.activations:
+            return Speech(self._first, self._probabilities[rows])
+        self._activations = np.concatenate((self._activations[passed:], activations))
+        return Speech(self._first, self._probabilities[rows], self._activations[rows])
 
 
 def find_speech(vad: SileroVad, batch: Sequence[tuple[StreamSpeech, Window]]) -> list[Speech]:
@@ -108,12 +123,12 @@ def find_speech(vad: SileroVad, batch: Sequence[tuple[StreamSpeech, Window]]) ->
     doesn't say where it lies. Every chunk ends at least 4 ms before the window does. The answers
     are the same, to the last bit, whatever else is in the batch.
     """
-    answers = [_known(window) for _, window in batch]
+    answers = [_known(window, stream.activations) for stream, window in batch]
     asked = [i for i, answer in enumerate(answers) if answer is None]
     jobs = [batch[i][0].missing(batch[i][1], vad) for i in asked]
     for i, found in zip(asked, _judge(vad, jobs), strict=True):
         stream, window = batch[i]
-        answers[i] = stream.take(window, found)
+        answers[i] = stream.take(window, *found)
     return [answer for answer in answers if answer is not None]
 
 
@@ -124,17 +139,27 @@ class _Row:
     state: VadState
     chunks: _Chunks
     found: _Floats
+    activations: _Floats
 
 
-def _judge(vad: SileroVad, jobs: Sequence[tuple[VadState, _Chunks]]) -> list[_Floats]:
+def _row(state: VadState, chunks: _Chunks) -> _Row:
+    count = len(chunks)
+    empty = np.empty((count, ACTIVATIONS), np.float32)
+    return _Row(state, chunks, np.empty(count, np.float32), empty)
+
+
+def _judge(
+    vad: SileroVad, jobs: Sequence[tuple[VadState, _Chunks]]
+) -> list[tuple[_Floats, _Floats]]:
     """Judge each stream's chunks, moving its state on; many streams chunk by chunk together."""
-    rows = [_Row(state, chunks, np.empty(len(chunks), np.float32)) for state, chunks in jobs]
+    rows = [_row(*job) for job in jobs]
     most_first = sorted(rows, key=lambda row: -len(row.chunks))
     done = _judge_together(vad, most_first) if len(rows) >= _BATCH_FROM else 0
     for row in rows:
         if len(row.chunks) > done:
-            row.found[done:], _ = vad.run(row.chunks[done:], row.state)
-    return [row.found for row in rows]
+            found = vad.run(row.chunks[done:], row.state)
+            row.found[done:], row.activations[done:] = found
+    return [(row.found, row.activations) for row in rows]
 
 
 def _judge_together(vad: SileroVad, rows: list[_Row]) -> int:
@@ -153,9 +178,9 @@ def _judge_together(vad: SileroVad, rows: list[_Row]) -> int:
         active = [row for row in rows if len(row.chunks) > at]
         n = len(active)
         state = VadState(joined.h[:n], joined.c[:n], joined.context[:n])
-        found, _ = vad.step(np.stack([row.chunks[at] for row in active]), state)
-        for row, probability in zip(active, found, strict=True):
-            row.found[at] = probability
+        found, activations = vad.step(np.stack([row.chunks[at] for row in active]), state)
+        for i, row in enumerate(active):
+            row.found[at], row.activations[at] = found[i], activations[i]
     for i, row in enumerate(rows):
         row.state.h[...], row.state.c[...] = joined.h[i], joined.c[i]
         row.state.context[...] = joined.context[i]

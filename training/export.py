@@ -1,0 +1,174 @@
+"""From trained networks to the shipped file: choose the limits over time, join, write.
+
+    python -m training.export SET MODELS INTO.npz
+
+Limits and slope are chosen on the validation overlaps alone (voices and persons that training
+didn't hear), from the mean of the networks' scores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from bargein.backends.gru import BEFORE
+from training.train import Overlaps, read
+
+STEPS = 56
+"""Chunks since the notice for which there is a limit; the last one holds on."""
+
+EARLY = (2.0, 3.0, 4.0, 5.0)
+LATE = np.arange(-1.5, 2.51, 0.25)
+FALL = (4.0, 6.0, 9.0, 13.0)
+"""The limit on the mean score falls from LATE + EARLY at the notice to LATE, exponentially within
+FALL chunks."""
+
+PRICE_OF_DELAY = 0.2
+"""What a tenth of a second of median delay is worth, in shares of overlaps judged wrongly."""
+
+ARRAYS = (
+    *("front", "front_bias", "inputs", "inputs_bias", "hidden", "hidden_bias", "out", "out_bias"),
+)
+
+
+@attrs.frozen(eq=False)
+class Aligned:
+    """Scores from the notice on: (N, STEPS), -inf where nothing is (any more)."""
+
+    scores: npt.NDArray[np.float32]
+    is_interruption: npt.NDArray[np.bool_]
+    about: list[dict[str, Any]]
+
+
+def align(given: Overlaps, scores: npt.NDArray[np.float32]) -> Aligned:
+    """Only what the judge says after it noticed somebody."""
+    count = len(given.labels)
+    aligned = np.full((count, STEPS), -np.inf, np.float32)
+    for i in range(count):
+        noticed = np.flatnonzero(given.counts[i])
+        if len(noticed):
+            part = scores[i, noticed[0] : given.lengths[i]][:STEPS]
+            aligned[i, : len(part)] = part
+    return Aligned(aligned, given.labels > 0.5, given.about)
+
+
+def limits_of(early: float, late: float, fall: float) -> npt.NDArray[np.float32]:
+    """The limit on the score, per chunk since the notice."""
+    return np.asarray(late + early * np.exp(-np.arange(STEPS) / fall), np.float32)
+
+
+def decided(scores: npt.NDArray[np.float32], limits: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+    """The chunk since the notice at which each overlap is taken for an interruption; STEPS: never.
+
+    As the machine reads them, two 25 ms frames in a row must say so: about two chunks.
+    """
+    over = scores >= limits
+    over[:, 1:] &= over[:, :-1]
+    over[:, 0] = False
+    return np.where(over.any(1), over.argmax(1), STEPS)
+
+
+GROUPS: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "interruptions, synthetic": lambda a: (
+        a["label"] == "interruption" and a["origin"] != "real" and "…" not in a["text"]
+    ),
+    "interruptions, real": lambda a: a["label"] == "interruption" and a["origin"] == "real",
+    "backchannels, synthetic": lambda a: (
+        a["label"] == "backchannel" and a["origin"] != "real" and a["kind"] != "twice"
+    ),
+    "backchannels, real": lambda a: a["label"] == "backchannel" and a["origin"] == "real",
+    "noise": lambda a: a["label"] == "noise",
+}
+
+
+def rates(aligned: Aligned, when: npt.NDArray[Any]) -> dict[str, float]:
+    """Share of each group taken for an interruption, and the median delay in chunks."""
+    found = {}
+    for name, belongs in GROUPS.items():
+        some = np.array([belongs(about) for about in aligned.about])
+        found[name] = float((when[some] < STEPS).mean()) if some.any() else float("nan")
+    hits = when[aligned.is_interruption & (when < STEPS)]
+    found["median delay"] = float(np.median(hits)) if len(hits) else float("inf")
+    return found
+
+
+def price(found: dict[str, float]) -> float:
+    """What is minimised: mistakes of each group, each weighing the same, and delay."""
+    missed = (1 - found["interruptions, synthetic"]) + (1 - found["interruptions, real"])
+    false = found["backchannels, synthetic"] + 0.7 * found["backchannels, real"]
+    false += 0.7 * found["noise"]
+    return 1.3 * missed + false + PRICE_OF_DELAY * found["median delay"] * 0.32
+
+
+def choose(aligned: Aligned) -> tuple[npt.NDArray[np.float32], dict[str, float]]:
+    """The limits with the lowest price on the validation overlaps."""
+    best = None
+    for early, late, fall in itertools.product(EARLY, LATE, FALL):
+        limits = limits_of(early, late, fall)
+        found = rates(aligned, decided(aligned.scores, limits))
+        cost = price(found)
+        if best is None or cost < best[0]:
+            best = (cost, limits, found, (early, float(late), fall))
+    assert best is not None
+    print("limits: early, late, fall:", best[3])
+    return best[1], best[2]
+
+
+def slope_of(aligned: Aligned, limits: npt.NDArray[np.float32]) -> float:
+    """The slope with which the best score over its limit becomes an overlap's probability.
+
+    One-parameter logistic regression; each label weighs a half.
+    """
+    best = (np.minimum(aligned.scores[:, 1:], aligned.scores[:, :-1]) - limits[1:]).max(1)
+    heard = np.isfinite(best)
+    x, y = best[heard].astype(np.float64), aligned.is_interruption[heard]
+    weights = np.where(y, 0.5 / y.mean(), 0.5 / (1 - y.mean()))
+    slopes = np.geomspace(0.1, 3.0, 60)
+    losses = [
+        float((weights * np.logaddexp(0, np.where(y, -1, 1) * slope * x)).mean())
+        for slope in slopes
+    ]
+    return float(slopes[int(np.argmin(losses))])
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("set", type=Path, help="the folder that training.train_set filled")
+    parser.add_argument("models", type=Path, help="the folder that training.train filled")
+    parser.add_argument("into", type=Path)
+    parser.add_argument("--float16", action="store_true", help="half the size")
+    arguments = parser.parse_args()
+    check = read(arguments.set, "validate")
+    nets = [dict(np.load(path)) for path in sorted(arguments.models.glob("seed-*.npz"))]
+    scores = np.mean([net["validation"] for net in nets], axis=0)
+    for net in nets:
+        _, found = choose(align(check, net["validation"]))
+        print("alone:", {name: round(value, 3) for name, value in found.items()})
+    aligned = align(check, scores)
+    limits, found = choose(aligned)
+    print("together:", {name: round(value, 3) for name, value in found.items()})
+    slope = slope_of(aligned, limits)
+    kind = np.float16 if arguments.float16 else np.float32
+    joined = {name: np.stack([net[name] for net in nets]).astype(kind) for name in ARRAYS}
+    about = {"networks": len(nets), "before": BEFORE, "validation": found}
+    np.savez_compressed(
+        arguments.into,
+        **joined,
+        limits=limits,
+        slope=np.float32(slope),
+        about=np.array(json.dumps(about)),
+    )
+    print(f"slope {slope:.2f}; {arguments.into}: {arguments.into.stat().st_size / 1e3:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()
