@@ -8,7 +8,7 @@ import math
 import threading
 
 from bargein import AdaptiveInterruptionDetector, OverlappingSpeechEvent
-from bargein.errors import StateError
+from bargein.errors import StateError, StreamEnded
 from bargein.stream import InterruptionStreamBase
 from benchmarks.load import (
     BACKLOG,
@@ -51,10 +51,14 @@ def main() -> None:
         for event in detector.events():
             if event.is_interruption:
                 note(watch.read, event)
+                stream = streams[int(event.stream_id or 0)]
                 with contextlib.suppress(StateError):  # closed, at the end of the run
-                    streams[int(event.stream_id or 0)].overlap_speech_started(
-                        speech_duration=SPEECH
-                    )
+                    stream.overlap_speech_started(speech_duration=SPEECH)
+                # A stream's own queue keeps the newest four windows, 384 kB, for who reads there:
+                # upstream's streams have been read when this is measured, so these are too.
+                with contextlib.suppress(TimeoutError, StreamEnded):
+                    while True:
+                        stream.recv(0)
 
     def heard(event: OverlappingSpeechEvent) -> None:
         if event.is_interruption:
