@@ -27,7 +27,8 @@ LAYERS = (
     ("backends",),
     ("drivers",),
     ("face", "analysis"),
-    ("cli", "server", "telephony", "testing"),
+    ("server", "telephony", "testing"),
+    ("cli",),
     ("__main__",),
 )
 # The public face is one unit of several modules: a stream needs its detector, and it its streams.
