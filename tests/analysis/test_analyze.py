@@ -70,12 +70,15 @@ def test_interruptions_are_found_within_a_second(found: Analysis) -> None:
         assert overlap.event.detection_delay == pytest.approx(overlap.decided_at - overlap.start)
 
 
-def test_the_first_backchannel_is_one(found: Analysis) -> None:
-    event = found.overlaps[0].event
+def test_backchannels_are_let_pass(found: Analysis) -> None:
+    pairs = list(zip(found.overlaps, over_agent(), strict=True))
 
-    assert event.outcome is Outcome.BACKCHANNEL
-    assert event.reason is None
-    assert 0 < event.probability < 0.5
+    passed = [overlap.event for overlap, sound in pairs if sound["label"] == "backchannel"]
+    assert [event.outcome for event in passed] == [Outcome.BACKCHANNEL] * 3
+    assert all(event.reason is None and 0 < event.probability < 0.5 for event in passed)
+    # Knocks pass; the cough is voiced for as long as a word, which a stopwatch can't tell from one.
+    knocks = found.overlaps[5].event
+    assert knocks.outcome is Outcome.BACKCHANNEL
 
 
 def test_the_agents_turns_are_found(found: Analysis) -> None:
@@ -233,7 +236,7 @@ def test_a_latency_beyond_the_timeout_leaves_it_open(short: Path) -> None:
 
 @pytest.mark.parametrize("latency", [-0.1, math.nan, "1"])
 def test_a_latency_that_cannot_be(latency: Any) -> None:
-    with pytest.raises(OptionError, match="latency came as .*; expected seconds >= 0"):
+    with pytest.raises(OptionError, match=r"latency came as .*; expected seconds >= 0"):
         AnalysisOptions(latency=latency)
 
 
@@ -407,12 +410,17 @@ def test_the_document(found: Analysis) -> None:
 
 
 MEASURE = """
-import resource, sys
+import pathlib, re, resource, sys
 from bargein.analysis import analyze, open_call
 
 with open_call(sys.argv[1]) as call:
     analyze(call, waveforms=True)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# On Linux ru_maxrss begins at what the parent held; the status doesn't.
+status = pathlib.Path("/proc/self/status")
+if status.exists():
+    print(re.search(r"VmHWM:\\s*(\\d+)", status.read_text())[1])
+else:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 

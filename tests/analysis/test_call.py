@@ -86,7 +86,7 @@ def test_a_side_of_a_stereo_file_beside_another_file(tmp_path: Path, stereo: Pat
 def test_one_channel_says_what_to_do(tmp_path: Path) -> None:
     path = write(tmp_path / "mono.wav", np.zeros(100, np.int16))
 
-    with pytest.raises(AudioFileError, match="has one channel, .*give the agent's recording as a"):
+    with pytest.raises(AudioFileError, match=r"has one channel, .*give the agent's recording as a"):
         open_call(path)
 
 

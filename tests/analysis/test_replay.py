@@ -133,7 +133,7 @@ def test_the_grace_ends_in_the_recordings_time() -> None:
 def test_a_slow_judge_gets_the_newest_window() -> None:
     call = Call(0.1, latency=0.25, max_in_flight=1).overlap("1", "1.65").until("3")
 
-    # Cut at 1.1; 1.2 and 1.3 wait, 1.3 goes when the first answer frees the place at 1.35, and so on.
+    # The first is cut at 1.1. Those of 1.2 and 1.3 wait; at 1.35 the answer makes room for one.
     assert call.log == [
         "1.350 window 1: 0.1",
         "1.600 window 3: 0.1",
