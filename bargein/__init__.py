@@ -81,6 +81,7 @@ if TYPE_CHECKING:
         StreamEnded,
         UsageError,
     )
+    from bargein.runtime.pool import configure_pools
     from bargein.stream import (
         InterruptionStreamBase,
         StreamStats,
@@ -167,6 +168,7 @@ __all__ = [
     "UsageError",
     "Window",
     "__version__",
+    "configure_pools",
     "estimate_probability",
 ]
 
@@ -232,6 +234,7 @@ _HOMES = {
     "TrackerOptions": "bargein.core.tracker",
     "UsageError": "bargein.errors",
     "Window": "bargein.core",
+    "configure_pools": "bargein.runtime.pool",
     "estimate_probability": "bargein.core",
 }
 

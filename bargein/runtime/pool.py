@@ -14,12 +14,25 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-__all__ = ["Job", "Lane", "Pool", "connect_pool", "http_pool", "inference_pool"]
+from bargein.errors import OptionError
+
+__all__ = [
+    "Job",
+    "Lane",
+    "Pool",
+    "configure_pools",
+    "connect_pool",
+    "http_pool",
+    "inference_pool",
+]
 
 logger = logging.getLogger("bargein")
 
 CONNECT_THREADS = 8
 """A handshake or name lookup that hangs costs one; eight keep a reconnecting fleet moving."""
+
+HTTP_THREADS = 64
+"""Requests at a time: 40 overlaps at once, 10 windows a second each, answered in 0.16 s."""
 
 MAX_INFERENCE_THREADS = 4
 """Threads. NumPy holds the interpreter's lock for much of a small model's work: more don't help."""
@@ -183,8 +196,34 @@ class Pool:
 
 
 connect_pool = Pool("bargein-pool-connect", CONNECT_THREADS)
-http_pool = Pool("bargein-pool-http", 64)
+http_pool = Pool("bargein-pool-http", HTTP_THREADS)
 inference_pool = Pool("bargein-pool-inference", min(os.cpu_count() or 1, MAX_INFERENCE_THREADS))
+
+
+def configure_pools(
+    *,
+    max_connects: int | None = None,
+    max_connections: int | None = None,
+    max_inferences: int | None = None,
+) -> None:
+    """Allow the process's pools other numbers of threads, from here on; left out is unchanged.
+
+    ``max_connects`` (8): connections being made at a time. ``max_connections`` (64): HTTP requests
+    at a time, and kept-alive connections. ``max_inferences`` (the cores, 4 at most): windows that
+    local backends judge at a time. Any thread. Raises :class:`~bargein.errors.OptionError` for
+    anything but a whole number of 1 or more.
+    """
+    wanted = (
+        ("max_connects", connect_pool, max_connects),
+        ("max_connections", http_pool, max_connections),
+        ("max_inferences", inference_pool, max_inferences),
+    )
+    for name, _, size in wanted:
+        if size is not None and (type(size) is not int or size < 1):
+            raise OptionError(f"{name} came as {size!r}; expected a whole number >= 1")
+    for _, pool, size in wanted:
+        if size is not None:
+            pool.resize(size)
 
 
 def _after_fork() -> None:
