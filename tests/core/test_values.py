@@ -97,6 +97,7 @@ def test_numbers_of_other_kinds_are_numbers() -> None:
     )
     assert options.interval == Fraction(1, 10)
     assert options.max_in_flight == 3
+    assert options.sample_rate == 16_000
 
 
 @pytest.mark.parametrize(
