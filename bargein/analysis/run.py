@@ -9,7 +9,8 @@ from typing import Any
 import attrs
 
 from bargein.audio import AudioFormat
-from bargein.backends.protocol import Backend, as_backend
+from bargein.backends.named import resolve_backend
+from bargein.backends.protocol import Backend
 from bargein.core import (
     Action,
     AgentSpeechEnded,
@@ -49,7 +50,7 @@ def analyze(
     call: Call,
     *,
     options: AnalysisOptions | None = None,
-    backend: Backend | Callable[[Window], Any] | None = None,
+    backend: Backend | Callable[[Window], Any] | str = "local",
     waveforms: bool = False,
     progress: Callable[[float], None] | None = None,
     clock: Callable[[], float] | None = None,
@@ -62,8 +63,7 @@ def analyze(
     Args:
         call: from :func:`~bargein.analysis.open_call`; read once, not closed.
         options: see :class:`AnalysisOptions`.
-        backend: the judge, or a function of a window; ``None``: the local one. It is called in
-            this thread.
+        backend: the judge, its name, or a function of a window. It is called in this thread.
         waveforms: whether to keep what a picture of the call needs.
         progress: called now and then with the seconds of the recording that are done.
         clock: measures what the computing cost (:attr:`Analysis.timings`); seconds.
@@ -74,20 +74,12 @@ def analyze(
         ModelError: the weights of the VAD or of the local backend are missing or damaged.
     """
     began = clock() if clock else 0.0
-    run = _Run(call, options or AnalysisOptions(), _judge(backend), waveforms, clock)
+    run = _Run(call, options or AnalysisOptions(), resolve_backend(backend), waveforms, clock)
     try:
         run.play(progress)
     finally:
         run.session.close()
     return run.result(None if clock is None else clock() - began)
-
-
-def _judge(backend: Backend | Callable[[Window], Any] | None) -> Backend:
-    if backend is not None:
-        return as_backend(backend)
-    from bargein.backends.local import LocalBackend
-
-    return LocalBackend()
 
 
 def _chunks_per_step(detection: InterruptionOptions) -> int:

@@ -6,11 +6,12 @@ import argparse
 import json
 import sys
 import time
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from bargein.analysis import Analysis, AnalysisOptions, Call, analyze, open_call
+from bargein.backends.named import named_backend
+from bargein.backends.protocol import Backend
 from bargein.core import InterruptionOptions
 from bargein.core.echo import EchoGateOptions
 from bargein.core.playout import PlayoutOptions
@@ -51,7 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--backend",
         default="local",
         metavar="NAME",
-        help="local (the default), or module:attribute: a backend or a function of a window",
+        help="local (the default), local-sustained, or module:attribute: a backend, a class of "
+        "backends, or a function of a window",
     )
     judge.add_argument(
         "--latency",
@@ -152,22 +154,14 @@ def _plotter(path: str | None) -> Any:
     return save_plot
 
 
-def _backend(name: str) -> Any:
-    """Return the backend that ``--backend`` names; ``None``: the local one."""
-    if name == "local":
-        return None
-    module, colon, attribute = name.partition(":")
-    if not (module and colon and attribute):
-        raise OptionError(f"--backend came as {name!r}; expected local, or module:attribute")
+def _backend(name: str) -> Backend:
+    """Return the backend that ``--backend`` names."""
     sys.path.insert(0, "")  # a judge that lies beside the recording, as python -m would find it
     try:
-        found: Any = import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-        return found() if isinstance(found, type) else found
+        return named_backend(name)
     except BargeinError:
         raise
-    except Exception as exc:
+    except Exception as exc:  # a user's module may raise what it likes
         raise OptionError(
             f"--backend came as {name!r}, which can't be loaded: {type(exc).__name__}: {exc}"
         ) from exc

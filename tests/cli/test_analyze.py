@@ -157,8 +157,8 @@ def test_files_that_cannot_be_read(
     ("arguments", "words"),
     [
         (["--threshold", "2"], "threshold came as 2.0"),
-        (["--backend", "nonsense"], "expected local, or module:attribute"),
-        (["--backend", "no.such.module:judge"], "can't be loaded"),
+        (["--backend", "nonsense"], "'nonsense'; expected"),
+        (["--backend", "no.such.module:judge"], "can't be imported"),
         (["--backend", f"{JUDGES}:Unwilling"], "it isn't willing"),
         (["--plot", "/no/such/folder/call.png"], "folder that exists"),
         (["--plot", "call.gif"], ".png"),
