@@ -34,8 +34,10 @@ class Driver(Protocol):
     """A way to a judge: carries windows there and news back. It never blocks."""
 
     judge: Judge
-    done: bool
-    """Whether goodbye is said and nothing is left open."""
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to be said or waited for."""
 
     @property
     def reconnects(self) -> int:

@@ -28,7 +28,6 @@ from bargein.core.connection_items import (
     ConnectStarted,
     CreateSession,
     Disconnect,
-    Done,
     Garbled,
     Open,
     Ping,
@@ -42,6 +41,7 @@ from bargein.core.connection_items import (
     Shut,
     Update,
 )
+from bargein.core.connection_states import ConnectionState
 from bargein.core.verdicts import Reason
 from bargein.core.websocket_connection import WebSocketConnection as WebSocketLife
 from bargein.errors import APIConnectionError, APIError, ProtocolError
@@ -138,7 +138,6 @@ class WebSocketDriver:
         machine = WebSocketLife(
             options, settings=settings, has_fallback=has_fallback, jitter=jitter
         )
-        self.done = False
         self._host = host
         self._lane = Lane(pool, CONNECT_WIDTH)
         self._url, self._headers, self._tls = url, headers, tls
@@ -153,6 +152,11 @@ class WebSocketDriver:
         self._odd: set[str] = set()
 
     # --- the driver -------------------------------------------------------------------------
+
+    @property
+    def done(self) -> bool:
+        """Whether all is shut: after a goodbye, or because the server was given up."""
+        return self._loop.machine.state is ConnectionState.ENDED
 
     @property
     def reconnects(self) -> int:
@@ -236,7 +240,6 @@ class WebSocketDriver:
         for connection in self._connections.values():
             connection.close()
         self._connections.clear()
-        self.done = True
 
     # --- what the connection machine wants --------------------------------------------------
 
@@ -256,8 +259,6 @@ class WebSocketDriver:
             self._say(action.session, InterruptionWSSessionCloseMessage())
         elif isinstance(action, Disconnect):
             self._disconnect(action.session)
-        elif isinstance(action, Done):
-            self.done = True
 
     def _connect(self, session: int, now: float) -> None:
         attempt = _Attempt(
