@@ -87,7 +87,10 @@ _current = threading.local()
 class _Tracked:
     """What both kinds of connection add to urllib3's: the request learns which socket it uses."""
 
+    _fresh = True
+
     def _new_conn(self: Any) -> socket.socket:
+        self._fresh = True
         try:
             return _connect(self._dns_host, self.port, self.timeout, self.socket_options)
         except socket.gaierror as error:
@@ -107,8 +110,11 @@ class _Tracked:
     def request(self: Any, *args: Any, **kwargs: Any) -> None:
         if self.sock is None:  # connects on its way, perhaps by a proxy's tunnel
             super().request(*args, **kwargs)  # type: ignore[misc]
+            self._fresh = False
             return
-        _current.request.adopt(self.sock, reused=True)
+        # With TLS there is a socket before the first request, too.
+        _current.request.adopt(self.sock, reused=not self._fresh)
+        self._fresh = False
         self._held = []
         try:
             super().request(*args, **kwargs)  # type: ignore[misc]
