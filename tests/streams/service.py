@@ -5,7 +5,7 @@ the service's ``answers`` (the last one holds for all that follow), each a funct
 :class:`Heard`. Without answers the test replies by hand::
 
     with Service("ws") as service, service.detector() as detector:
-        caller = Caller(detector.stream())
+        caller = Caller(detector)
         caller.interrupt()
         service.next().reply(True)
         assert caller.event().is_interruption
@@ -13,6 +13,8 @@ the service's ``answers`` (the last one holds for all that follow), each a funct
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import queue
 import ssl
@@ -33,7 +35,7 @@ from bargein.core import (
 from bargein.core.connect_options import APIConnectOptions
 from bargein.detector import AdaptiveInterruptionDetector
 from bargein.drivers.tls import TlsOptions
-from bargein.stream import InterruptionStreamBase
+from bargein.errors import StreamEnded
 from bargein.wire.websocket_frames import Binary, Closed, Ping, Text
 from tests.drivers.certificates import authority, server_context
 from tests.drivers.servers import BOUND, Peer, Request, Server
@@ -44,10 +46,11 @@ Transport = str
 """``ws``, ``wss``, ``http`` or ``https``."""
 
 CREATED = '{"type":"session.created","default_threshold":0.5}'
+_numbers = itertools.count(1)
 STEP = bytes(3200)  # 0.1 s of 16 kHz mono: one window
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Heard:
     """A window as the server got it, and the means to say something to it. Any thread."""
 
@@ -57,6 +60,8 @@ class Heard:
     connection: int
     request: Request | None = None
     """The request, over HTTP."""
+    answered: bool = False
+    """Whether the service has an answer of its own for it."""
 
     def reply(self, positive: bool, **fields: Any) -> None:
         """Answer in order."""
@@ -128,6 +133,7 @@ class answers:
         """Half a reply, and no more."""
         data = heard.encoded(True)
         heard.peer.send(data[: len(data) // 2])
+        heard.peer.hold()
 
     @staticmethod
     def drip(heard: Heard) -> None:
@@ -213,6 +219,12 @@ class Service:
         """Wait for the next window."""
         return self.heard.get(timeout=BOUND)
 
+    def next_unanswered(self) -> Heard:
+        """Wait for the next window that the service has no answer for."""
+        while (heard := self.next()).answered:
+            pass
+        return heard
+
     @property
     def connections(self) -> int:
         """Connections that ever came."""
@@ -255,22 +267,22 @@ class Service:
         finally:
             self.lost.put(number)
 
-    def _take(self, heard: Heard) -> None:
+    def _take(self, *heard: Any) -> None:
         with self._lock:
-            answer = self._answers[0] if self._answers else None
+            answer = self._answers[0] if self._answers else answers.silence
             if len(self._answers) > 1:
                 del self._answers[0]
-        self.heard.put(heard)
-        if answer is not None:
-            answer(heard)
+        window = Heard(*heard)
+        window.answered = answer is not answers.silence
+        self.heard.put(window)
+        answer(window)
 
     def _http(self, peer: Peer, number: int) -> None:
         while True:
             request = peer.read_request()
             self.requests.put(request)
             window = int(request.target.rpartition("created_at=")[2])
-            samples = np.frombuffer(request.body, "<i2")
-            self._take(Heard(window, samples, peer, number, request))
+            self._take(window, np.frombuffer(request.body, "<i2"), peer, number, request)
 
     def _websocket(self, peer: Peer, number: int) -> None:
         self.requests.put(peer.accept_websocket())
@@ -279,7 +291,7 @@ class Service:
             if isinstance(message, Binary):
                 window = int.from_bytes(message.data[:8], "little")
                 samples = np.frombuffer(message.data, "<i2", offset=8)
-                self._take(Heard(window, samples, peer, number))
+                self._take(window, samples, peer, number)
             elif isinstance(message, Text):
                 self._text(peer, number, json.loads(message.data))
             elif isinstance(message, Ping):
@@ -300,16 +312,38 @@ class Service:
 
 
 class Caller:
-    """Who talks over the agent, and hears what comes of it."""
+    """Who talks over the agent, and hears what comes of it: a stream, and all that it tells.
 
-    def __init__(self, stream: InterruptionStreamBase) -> None:
-        self.stream = stream
+    Listens before the stream opens, so that nothing is missed. ``options``: the stream's.
+    """
+
+    def __init__(self, detector: AdaptiveInterruptionDetector, **options: Any) -> None:
         self.events: queue.Queue[OverlappingSpeechEvent] = queue.Queue()
         self.errors: queue.Queue[InterruptionDetectionError] = queue.Queue()
         self.metrics: queue.Queue[InterruptionMetrics] = queue.Queue()
-        stream.on("overlapping_speech", self.events.put)
-        stream.on("error", self.errors.put)
-        stream.on("metrics_collected", self.metrics.put)
+        self._id = options.setdefault("id", f"call-{next(_numbers)}")
+        detector.on("overlapping_speech", lambda event: self._hear(self.events, event))
+        detector.on("error", lambda error: self._hear(self.errors, error))
+        detector.on("metrics_collected", lambda metrics: self._hear(self.metrics, metrics))
+        self.stream = detector.stream(**options)
+
+    def _hear(self, queue: queue.Queue[Any], told: Any) -> None:
+        if told.stream_id == self._id:
+            queue.put(told)
+
+    def __enter__(self) -> Caller:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stream.close()
+
+    def read_all(self) -> list[OverlappingSpeechEvent]:
+        """Read the stream to its end; raises what ended it."""
+        events = []
+        with contextlib.suppress(StreamEnded):
+            while True:
+                events.append(self.stream.recv(BOUND))
+        return events
 
     def interrupt(self, speech_duration: float = 0.2) -> None:
         """The agent speaks, the caller begins to, and a window is due."""
@@ -326,6 +360,14 @@ class Caller:
         """Go on for so many windows' time."""
         for _ in range(windows):
             self.stream.push_frame(STEP)
+
+    def speak_until(self, told: queue.Queue[Any]) -> Any:
+        """Go on until something comes in this queue; return it."""
+        for _ in range(int(BOUND / 0.05)):
+            self.speak()
+            with contextlib.suppress(queue.Empty):
+                return told.get(timeout=0.05)
+        raise AssertionError("nothing came")
 
     def stop(self) -> None:
         self.stream.overlap_speech_ended()

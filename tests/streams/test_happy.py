@@ -16,9 +16,8 @@ def test_a_verdict(any_transport: str, answer, outcome: str, tmp_path: Path) -> 
     with (
         Service(any_transport, answer) as service,
         service.detector(folder=tmp_path) as detector,
-        detector.stream(id="call-1") as stream,
+        Caller(detector, id="call-1") as caller,
     ):
-        caller = Caller(stream)
         caller.interrupt()
         heard = service.next()
         caller.stop()
