@@ -183,6 +183,11 @@ class Cutter:
             agent_start=self._agent_start,
         )
 
+    def renew(self, window: PendingWindow) -> PendingWindow:
+        """Give a window that nobody was handed a new identity; the old one is void."""
+        self._last_id += 1
+        return attrs.evolve(window, id=self._last_id)
+
     def build(self, window: PendingWindow) -> Window:
         """Make what a judge gets: one copy of the window's samples, and where they lie."""
         start, end = window.cut.start, window.cut.end

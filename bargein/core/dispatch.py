@@ -72,6 +72,7 @@ class Dispatcher:
         self._out = out
         self._slots = {judge: Slots(known.max_in_flight) for judge, known in judges.items()}
         self._waiting: PendingWindow | None = None
+        self._newest_sent = 0
         self._counter: Counter[str] = Counter()
 
     # --- what is known ----------------------------------------------------------------------
@@ -152,6 +153,7 @@ class Dispatcher:
         else:
             window.threshold, window.min_frames = known.threshold, known.min_frames
         self._slots[target].put(window)
+        self._newest_sent = window.id
         self._out.append(SendWindow(self._cutter.build(window), target))
         return None
 
@@ -215,19 +217,20 @@ class Dispatcher:
             self._cancel(window, None)
 
     def withdraw(self, judge: Judge) -> None:
-        """Take back what ``judge`` wasn't handed yet; the newest waits for a judge again."""
+        """Take back what ``judge`` wasn't handed yet; the newest waits for a judge again.
+
+        It waits under a new id: news of it that is on its way must not be taken for news of what
+        another judge then gets. Where a newer window was cut meanwhile, it isn't worth it.
+        """
         unsent = [window for window in self._slots[judge] if window.sent is None]
         for window in unsent:
             self._slots[judge].pop(window.id)
             self._out.append(CancelWindow(window.id, judge))
-        for window in unsent[:-1]:
-            self.count("superseded")
-            self._cutter.release(window)
-        if unsent and self._waiting is None:
-            self._waiting = unsent[-1]
-        elif unsent:
-            self.count("superseded")
-            self._cutter.release(unsent[-1])
+            if self._waiting is None and window.id == self._newest_sent:
+                self._waiting = self._cutter.renew(window)
+            else:
+                self.count("superseded")
+                self._cutter.release(window)
 
     def _cancel(self, window: PendingWindow, reason: Reason | None) -> None:
         self._slots[window.judge].pop(window.id)

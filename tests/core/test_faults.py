@@ -79,9 +79,9 @@ def test_a_lost_connection_gives_up_its_windows_and_the_newest_audio_resumes() -
         1.2  audio 0.1          -> send 2 (1.2 s)
         1.25 lost               -> cancel 2; cancel 1: connection
         1.3  audio 0.1
-        1.35 ready              -> send 3 (1.3 s)
-        1.35 sent 3
-        1.4  reply 3 yes        -> interruption of 1 by 3
+        1.35 ready              -> send 4 (1.3 s)
+        1.35 sent 4
+        1.4  reply 4 yes        -> interruption of 1 by 4
         """
     )
     assert call.verdict.counts.superseded == 1
@@ -198,8 +198,8 @@ def test_a_connection_lost_in_an_overlap_hands_it_to_the_fallback_newest_first()
         1.1  audio 0.1          -> send 1 (1.1 s)
         1.1  sent 1
         1.2  audio 0.1          -> send 2 (1.2 s)
-        1.25 lost      -> cancel 2; cancel 1: connection; send 2 at fallback (1.2 s)
-        1.3  audio 0.1          -> send 3 at fallback (1.3 s)
+        1.25 lost      -> cancel 2; cancel 1: connection; send 3 at fallback (1.2 s)
+        1.3  audio 0.1          -> send 4 at fallback (1.3 s)
         """
     )
 
@@ -429,7 +429,39 @@ def test_of_several_windows_not_handed_over_the_newest_goes_to_the_fallback() ->
         OPEN
         + """
         1.3  audio 0.3          -> send 1 (1.1 s); send 2 (1.2 s); send 3 (1.3 s)
-        1.3  lost      -> cancel 1; cancel 2; cancel 3; send 3 at fallback (1.3 s)
+        1.3  lost      -> cancel 1; cancel 2; cancel 3; send 4 at fallback (1.3 s)
+        """
+    )
+
+
+def test_news_of_a_window_that_was_taken_back_isnt_taken_for_the_fallbacks() -> None:
+    call = Call(fallback=LOCAL).play(
+        OPEN
+        + """
+        1.1  audio 0.1          -> send 1 (1.1 s)
+        1.1  unready            -> cancel 1; send 2 at fallback (1.1 s)
+        1.1  sent 1
+        1.2  reply 1 yes
+        1.2  look               -> open, 0 in flight, 1 at fallback
+        1.2  reply 2 no
+        1.2  caller ended       -> backchannel of 1 by 2
+        """
+    )
+    assert call.verdict.num_requests == 1
+    assert call.verdict.counts.late == 1
+
+
+def test_a_window_taken_back_is_dropped_where_the_fallback_has_a_newer_one() -> None:
+    Call(fallback=LOCAL).play(
+        OPEN
+        + """
+        1.1  audio 0.1          -> send 1 (1.1 s)
+        1.1  sent 1
+        1.2  audio 0.1          -> send 2 (1.2 s)
+        1.2  failed 1 error     -> cancel 1: error
+        1.3  audio 0.1          -> send 3 at fallback (1.3 s)
+        1.3  unready            -> cancel 2
+        1.3  look               -> open, 0 in flight, 1 at fallback
         """
     )
 
@@ -442,10 +474,10 @@ def test_a_window_that_waits_keeps_its_audio_over_a_long_gap() -> None:
         1.3  lost               -> cancel 1; cancel 2; cancel 3
         9.3  gap 8.0
         9.35 audio 0.05
-        9.4  ready              -> send 3 (1.3 s)
+        9.4  ready              -> send 4 (1.3 s)
         """
     )
-    np.testing.assert_array_equal(call.windows[3].samples, noise(0, 20_800))
+    np.testing.assert_array_equal(call.windows[4].samples, noise(0, 20_800))
 
 
 def test_nothing_waits_behind_the_remote_for_the_fallback() -> None:
