@@ -13,6 +13,7 @@ import csv
 import itertools
 import json
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +89,10 @@ class Taking:
 
 
 def judge(
-    clips: Iterable[tuple[LabelledClip, str]], backend: Backend, *, bare: bool = False
+    clips: Iterable[tuple[LabelledClip, str]], make: Callable[[], Backend], *, bare: bool = False
 ) -> list[Judged]:
     """Play every clip to a session of its own."""
+    backend = make()
     found = []
     for clip, suite in clips:
         session = Taking(backend.open_session(None), bare=bare)
@@ -298,10 +300,14 @@ def report(test: Path, labelled: Path) -> dict[str, Any]:
     from bargein.backends.local import LocalBackend
 
     clips = clips_of(test, labelled)
-    learned, sustained = LearnedBackend(), LocalBackend()
-    known = judge(clips, learned)
-    bare = judge(clips, learned, bare=True)
-    other = judge(clips, sustained)
+    learned = LearnedBackend()
+    with ProcessPoolExecutor(2) as pool:
+        passes = (
+            pool.submit(judge, clips, LearnedBackend),
+            pool.submit(judge, clips, LearnedBackend, bare=True),
+            pool.submit(judge, clips, LocalBackend),
+        )
+        known, bare, other = (each.result() for each in passes)
     grid = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
     return {
         "weights": learned.network.digest,

@@ -31,7 +31,7 @@ FALL = (4.0, 6.0, 9.0, 13.0)
 """The limit on the mean score falls from LATE + EARLY at the notice to LATE, exponentially within
 FALL chunks."""
 
-PRICE_OF_DELAY = 0.2
+PRICE_OF_DELAY = 0.08
 """What a tenth of a second of median delay is worth, in shares of overlaps judged wrongly."""
 
 ARRAYS = (

@@ -170,23 +170,26 @@ class Network:
             The probability of an interruption after each chunk, per stream; 0 up to where speech
             is noticed.
         """
+        if not jobs:
+            return []
         chunks = [features_of(*job) for job in jobs]
-        counts = [len(each) for each in chunks]
-        gates = self._gate_inputs(np.concatenate(chunks)) if jobs else None
-        starts = np.cumsum([0, *counts])
-        order = sorted(range(len(jobs)), key=lambda job: -counts[job])
-        scores = [np.empty(count, np.float32) for count in counts]
-        hidden = np.array([jobs[job][0].hidden for job in order], np.float32)
-        for at in range(max(counts, default=0)):
-            active = [job for job in order if counts[job] > at]
-            assert gates is not None
-            moved = self._step(gates[[starts[job] + at for job in active]], hidden[: len(active)])
-            hidden[: len(active)] = moved
-            for job, score in zip(active, self._score(moved), strict=True):
-                scores[job][at] = score
+        counts = np.array([len(each) for each in chunks])
+        starts = np.cumsum(counts) - counts
+        gates = self._gate_inputs(np.concatenate(chunks))
+        # Most chunks first, so that those that still have one are always the first so many.
+        order = np.argsort(-counts, kind="stable")
+        first = starts[order]
+        hidden = np.stack([jobs[job][0].hidden for job in order])
+        heard = np.empty((len(gates), self.count, _SPAN), np.float32)
+        for at in range(int(counts.max())):
+            active = int((counts > at).sum())
+            rows = first[:active] + at
+            hidden[:active] = heard[rows] = self._step(gates[rows], hidden[:active])
         for row, job in enumerate(order):
             jobs[job][0].hidden[...] = hidden[row]
-        return [self._judge(job[0], job[1], each) for job, each in zip(jobs, scores, strict=True)]
+        scores = (heard * self._out).sum(axis=2).sum(axis=1) / self.count + self._out_bias
+        parts = np.split(scores, starts[1:])
+        return [self._judge(job[0], job[1], part) for job, part in zip(jobs, parts, strict=True)]
 
     def _gate_inputs(self, features: Floats) -> Floats:
         """(k, 420) -> (k, E, 192): the GRU's gates as far as they don't depend on its past."""
@@ -195,7 +198,7 @@ class Network:
         front += self._front_bias
         np.maximum(front, 0.0, out=front)
         blocks = front[:, :, None, None, :] @ self._inputs
-        gates: Floats = blocks.reshape(count, self.count, 3 * _SPAN)
+        gates = np.asarray(blocks.reshape(count, self.count, 3 * _SPAN), np.float32)
         gates += self._inputs_bias
         return gates
 
@@ -215,10 +218,6 @@ class Network:
         np.tanh(new, out=new)
         moved: Floats = new + both[..., _SPAN:] * (hidden - new)
         return moved
-
-    def _score(self, hidden: Floats) -> list[float]:
-        each = (hidden * self._out).sum(axis=2).sum(axis=1)
-        return [float(total) / self.count + self._out_bias for total in each]
 
     def _judge(self, state: JudgeState, speech: Speech, scores: Floats) -> list[float]:
         """Scores to probabilities: 0.5 is the balanced operating point at any time."""

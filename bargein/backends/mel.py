@@ -47,8 +47,9 @@ def _filters() -> Floats:
     return triangles.astype(np.float32)
 
 
-_WINDOW = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_WIDTH) / _WIDTH)).astype(np.float32)
-_SCALE = np.float32(1 / (32_768.0 * np.sqrt(_WIDTH * float(np.square(_WINDOW).sum()))))
+_HANN = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_WIDTH) / _WIDTH)
+_WINDOW = (_HANN / (32_768.0 * np.sqrt(_WIDTH * np.square(_HANN).sum()))).astype(np.float32)
+"""Periodic Hann, scaled so that white noise at full scale has 0 dBFS in all bins together."""
 _BANK = _filters()
 
 
@@ -68,13 +69,18 @@ def log_mel(samples: npt.NDArray[np.int16], before: Floats) -> Floats:
     audio[:, OVERLAP:] = samples
     audio[1:, :OVERLAP] = audio[:-1, CHUNK:]
     audio[:1, :OVERLAP] = before
+    halves = audio.reshape(count, FRAMES + 1, _HOP)
     frames = np.empty((count, FRAMES, _WIDTH), np.float32)
-    for i in range(FRAMES):
-        np.multiply(audio[:, i * _HOP : i * _HOP + _WIDTH], _WINDOW * _SCALE, out=frames[:, i])
+    np.multiply(halves[:, :-1], _WINDOW[:_HOP], out=frames[:, :, :_HOP])
+    np.multiply(halves[:, 1:], _WINDOW[_HOP:], out=frames[:, :, _HOP:])
     spectrum = np.fft.rfft(frames)
-    power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
-    bands = power @ _BANK
+    # NumPy 1 transforms in float64; the power is rounded to float32 just the same.
+    parts = spectrum.view(np.float64 if spectrum.itemsize == 16 else np.float32)
+    np.multiply(parts, parts, out=parts)
+    power = (parts[..., ::2] + parts[..., 1::2]).astype(np.float32, copy=False)
+    bands: Floats = (power @ _BANK).reshape(count, FRAMES * BANDS)
     bands += np.float32(_FLOOR)
-    # In float64, for np.log10 of float32 may treat the ends of an array in another way.
-    decibels = 10 * np.log10(bands.astype(np.float64))
-    return ((decibels + 60) / 20).astype(np.float32).reshape(count, FRAMES * BANDS)
+    np.log10(bands, out=bands)
+    bands *= 0.5
+    bands += 3.0
+    return bands

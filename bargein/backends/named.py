@@ -11,19 +11,19 @@ from .protocol import Backend, as_backend
 
 __all__ = ["named_backend", "resolve_backend"]
 
-_LOCAL = ("local", "local-sustained")
+_LOCAL = ("local", "local-cautious", "local-balanced", "local-eager", "local-sustained")
 
 
 def named_backend(name: str) -> Backend:
-    """Return the backend of a name: ``local``, ``local-sustained``, or ``module:attribute``.
+    """Return the backend of a name: a local judge's (``local``, …), or ``module:attribute``.
 
     What the attribute holds is a backend, a function of a window, or a class of backends.
     Raises :class:`~bargein.errors.OptionError` where there is none.
     """
     if name in _LOCAL:
-        from .local import LocalBackend
+        from .choice import local_backend
 
-        return LocalBackend()
+        return local_backend(name)
     module, colon, attribute = name.partition(":")
     if not colon:
         raise OptionError(

@@ -107,7 +107,7 @@ def test_a_local_judge_that_fails_is_no_remote(monkeypatch: pytest.MonkeyPatch) 
     def broken(*_: object) -> Any:
         raise RuntimeError("no")
 
-    monkeypatch.setattr("bargein.backends.local.LocalSession.predict", broken)
+    monkeypatch.setattr("bargein.backends.learned.LearnedSession.predict", broken)
 
     assert main(["check", "--backend", "local"]) == 1
 
