@@ -173,23 +173,44 @@ class Network:
         if not jobs:
             return []
         chunks = [features_of(*job) for job in jobs]
-        counts = np.array([len(each) for each in chunks])
-        starts = np.cumsum(counts) - counts
         gates = self._gate_inputs(np.concatenate(chunks))
-        # Most chunks first, so that those that still have one are always the first so many.
-        order = np.argsort(-counts, kind="stable")
-        first = starts[order]
-        hidden = np.stack([jobs[job][0].hidden for job in order])
         heard = np.empty((len(gates), self.count, _SPAN), np.float32)
+        states = [state for state, _, _ in jobs]
+        if len(jobs) == 1:
+            self._hear_one(states[0], gates, heard)
+        else:
+            self._hear_many(states, np.array([len(each) for each in chunks]), gates, heard)
+        scores = ((heard * self._out).sum(axis=2).sum(axis=1) / self.count).tolist()
+        found = []
+        for state, speech, _ in jobs:
+            found.append(self._judge(state, speech, scores[: len(speech)]))
+            del scores[: len(speech)]
+        return found
+
+    def _hear_one(self, state: JudgeState, gates: Floats, heard: Floats) -> None:
+        hidden = state.hidden[None]
+        for at in range(len(gates)):
+            heard[at] = hidden = self._step(gates[at : at + 1], hidden)
+        state.hidden[...] = hidden[0]
+
+    def _hear_many(
+        self,
+        states: list[JudgeState],
+        counts: npt.NDArray[np.int64],
+        gates: Floats,
+        heard: Floats,
+    ) -> None:
+        """Chunk by chunk, all streams that still have one together."""
+        # Most chunks first, so that those are always the first so many.
+        order = np.argsort(-counts, kind="stable")
+        first = (np.cumsum(counts) - counts)[order]
+        hidden = np.stack([states[stream].hidden for stream in order])
         for at in range(int(counts.max())):
             active = int((counts > at).sum())
             rows = first[:active] + at
             hidden[:active] = heard[rows] = self._step(gates[rows], hidden[:active])
-        for row, job in enumerate(order):
-            jobs[job][0].hidden[...] = hidden[row]
-        scores = (heard * self._out).sum(axis=2).sum(axis=1) / self.count + self._out_bias
-        parts = np.split(scores, starts[1:])
-        return [self._judge(job[0], job[1], part) for job, part in zip(jobs, parts, strict=True)]
+        for row, stream in enumerate(order):
+            states[stream].hidden[...] = hidden[row]
 
     def _gate_inputs(self, features: Floats) -> Floats:
         """(k, 420) -> (k, E, 192): the GRU's gates as far as they don't depend on its past."""
@@ -219,17 +240,17 @@ class Network:
         moved: Floats = new + both[..., _SPAN:] * (hidden - new)
         return moved
 
-    def _judge(self, state: JudgeState, speech: Speech, scores: Floats) -> list[float]:
+    def _judge(self, state: JudgeState, speech: Speech, scores: Sequence[float]) -> list[float]:
         """Scores to probabilities: 0.5 is the balanced operating point at any time."""
         found = []
-        for probability, score in zip(speech.probabilities.tolist(), scores.tolist(), strict=True):
+        for probability, score in zip(speech.probabilities.tolist(), scores, strict=True):
             if state.noticed is None and probability >= NOTICED:
                 state.noticed = state.heard
             if state.noticed is None:
                 found.append(0.0)
             else:
                 age = min(state.heard - state.noticed, len(self._limits) - 1)
-                found.append(_sigmoid(self._slope * (score - self._limits[age])))
+                found.append(_sigmoid(self._slope * (score + self._out_bias - self._limits[age])))
             state.heard += 1
         return found
 
