@@ -1,7 +1,8 @@
-"""Bring the documented analysis of the example call up to date: ``python scripts/update_example.py``.
+"""Bring the documented analysis of the example call up to date.
 
-Redraws ``docs/images/call.png`` and rewrites what the command prints in ``docs/analyze.md``, with the
-bargein that is installed. To be run when the judge, the tracker or the picture changed.
+``python scripts/update_example.py`` redraws ``docs/images/call.png`` and rewrites what the command
+prints in ``docs/analyze.md``, with the bargein that is installed: to be run when the judge, the
+tracker or the picture changed.
 """
 
 from __future__ import annotations
