@@ -101,6 +101,10 @@ class Inbox:
         self._run: _Run | None = None
         self._agent_waiting = 0.0
         self._loud = False
+        self._controls = False
+        """Whether control items wait: they change what is needed, so nothing can be skipped yet."""
+        self._stale = False
+        """Whether the worker took items and hasn't published since what it wants now."""
         self.attention = Attention()
 
     @property
@@ -111,12 +115,21 @@ class Inbox:
     @attention.setter
     def attention(self, attention: Attention) -> None:
         self._attention = attention
-        never = sys.maxsize
-        self._wake_after = never if attention.wake_after is None else attention.wake_after
+        self._stale = False
+        self._apply()
+
+    def _apply(self) -> None:
+        """Work out from what is wanted, at this rate, when to wake and when to let audio go."""
+        wake_after, keep = self._attention.wake_after, self._keep
+        self._wake_after = sys.maxsize if wake_after is None else wake_after
         rate = (self.format or AudioFormat()).sample_rate
         self._limit = MAX_WAITING * rate
-        if attention.keep is not None:
-            self._limit = min(self._limit, attention.keep + rate // SHED_FRACTION)
+        if keep is not None:
+            self._limit = min(self._limit, keep + rate // SHED_FRACTION)
+
+    @property
+    def _keep(self) -> int | None:
+        return None if self._controls or self._stale else self._attention.keep
 
     # --- the caller's thread ----------------------------------------------------------------
 
@@ -152,7 +165,8 @@ class Inbox:
             self._check_open(type(item).__name__)
         if isinstance(item, SetFormat):
             self.format = item.format
-            self.attention = self._attention
+        self._controls = True
+        self._apply()
         self.ended = self.ended or isinstance(item, (EndOfInput, Close))
         self._items.append(Stamped(item, now))
         self._run = None
@@ -172,7 +186,7 @@ class Inbox:
                 f"a voice activity came as {probability!r}; expected a probability from 0 to 1"
             )
         run = self._run or self._begin_run(None)
-        quiet = self.attention.is_quiet(probability)
+        quiet = not self._stale and self._attention.is_quiet(probability)
         mark = (run.end, Stamped(VoiceActivity(probability), now))
         if (
             quiet
@@ -207,7 +221,7 @@ class Inbox:
         if self.format is None and fmt is not None:
             self.format = fmt
             self._items.append(Stamped(SetFormat(fmt), 0.0))
-            self.attention = self._attention  # its limits depend on the rate
+            self._apply()
         fmt = self.format or AudioFormat()
         self._run = run = _Run(fmt.frame_width, fmt.sample_rate)
         self._items.append(run)
@@ -221,7 +235,7 @@ class Inbox:
 
     def _shed(self, most: int) -> None:
         """Let the oldest audio go: what nobody needs, or what is more than ``most`` samples."""
-        keep = self._attention.keep
+        keep = self._keep
         lost = keep is None
         excess = self.waiting - (most if keep is None else keep)
         for run in self._items:
@@ -263,7 +277,9 @@ class Inbox:
         self._run = None
         self.waiting = 0
         self._agent_waiting = 0.0
-        self._loud = False
+        self._loud = self._controls = False
+        self._stale = bool(items)
+        self._apply()
         return _unpack_all(items) if items else ()
 
 

@@ -127,14 +127,42 @@ def test_one_frame_of_any_length_is_taken_whole_and_shed_from_its_front() -> Non
 
 def test_shedding_passes_over_controls() -> None:
     inbox = Inbox(MULAW)
-    inbox.attention = Attention(keep=160)
     inbox.push(FRAME, 0.0)
     inbox.put(AgentSpeechStarted(), 1.0)
-    for i in range(20):
+    for i in range(252):
         inbox.push(FRAME, 2.0 + i)
 
     kinds = [type(entry.item) for entry in inbox.take()]
-    assert kinds == [Skip, AgentSpeechStarted, Skip, Audio]
+    assert kinds == [Gap, AgentSpeechStarted, Gap, Audio]
+
+
+def test_behind_a_control_that_waits_nothing_is_skipped() -> None:
+    """The agent starts, and the worker hears of it late: what came since is needed."""
+    inbox = Inbox(MULAW)
+    inbox.attention = Attention(keep=160)
+    inbox.put(AgentSpeechStarted(), 0.0)
+    inbox.attention = Attention(keep=160)  # published by a worker that hasn't taken it yet
+    for i in range(50):
+        inbox.push(FRAME, 0.0 + i)
+
+    kinds = [type(entry.item) for entry in inbox.take()]
+    assert kinds == [AgentSpeechStarted, Audio]
+
+
+def test_between_taking_and_publishing_nothing_is_skipped_or_merged() -> None:
+    """What the worker wants may change by what it took: its old wishes don't count meanwhile."""
+    inbox = Inbox(MULAW)
+    inbox.attention = Attention(keep=160, crossing=0.5)
+    inbox.push(FRAME, 0.0)
+    inbox.take()
+    wakes = []
+    for i in range(50):
+        inbox.push(FRAME, 1.0 + i)
+        wakes.append(inbox.voice_activity(0.1, 1.0 + i))
+
+    assert all(wakes)
+    kinds = [type(entry.item) for entry in inbox.take()]
+    assert kinds == [Audio, VoiceActivity] * 50
 
 
 def test_voice_activity_lies_beside_the_samples() -> None:
