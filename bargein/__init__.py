@@ -22,6 +22,9 @@ if TYPE_CHECKING:
         FunctionBackend,
         Session,
     )
+    from bargein.backends.learned import (
+        LearnedBackend,
+    )
     from bargein.backends.local import (
         LocalBackend,
     )
@@ -145,6 +148,7 @@ __all__ = [
     "InterruptionWSSessionCreateSettings",
     "InterruptionWSSessionCreatedMessage",
     "InterruptionWebSocketStream",
+    "LearnedBackend",
     "LocalBackend",
     "Metadata",
     "MissingExtraError",
@@ -212,6 +216,7 @@ _HOMES = {
     "InterruptionWSSessionCreateSettings": "bargein.wire.messages",
     "InterruptionWSSessionCreatedMessage": "bargein.wire.messages",
     "InterruptionWebSocketStream": "bargein.streams",
+    "LearnedBackend": "bargein.backends.learned",
     "LocalBackend": "bargein.backends.local",
     "Metadata": "bargein.core",
     "MissingExtraError": "bargein.errors",
