@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 import numpy as np
 
-from bargein.core import Input, JudgeReady, Prediction, Reply, State, Window, WindowFailed
+from bargein.core import Input, JudgeReady, Prediction, Reply, State, Window
 from bargein.core import WindowSent as Sent
 from bargein.core.connect_options import APIConnectOptions
 from bargein.core.verdicts import is_positive
@@ -119,13 +119,11 @@ class _Probe(Host):
         self.round_trips: list[float] = []
         self.prediction: Prediction | None = None
         self.error: APIError | None = None
-        self.failed = False
-        """Whether a window's judgement failed."""
         self._waiting = False
         self._lock = threading.Lock()
         self._waker = Waker()
         self._poller = select.poll()
-        self._over = False
+        self._again = False
 
     # what a driver asks for
 
@@ -138,8 +136,6 @@ class _Probe(Host):
             self._waiting = False
             self.prediction = item.prediction
             self.round_trips.append(now - (now if self.sent_at is None else self.sent_at))
-        elif isinstance(item, WindowFailed):
-            self.failed = True
 
     def announce(self, error: APIError, *, recoverable: bool, failures: int, now: float) -> None:
         self.error = self.error or error
@@ -159,7 +155,7 @@ class _Probe(Host):
         driver.start(now)
         driver.call_changed(State.OPEN, now)  # in a call, whatever the server does now matters
         while len(self.round_trips) < TRIES and self.error is None and now < deadline:
-            if self.ready_at is not None and not self._waiting and not self.failed:
+            if self.ready_at is not None and not self._waiting:
                 self._waiting = True
                 driver.send(windows[len(self.round_trips)], now)
             now = self._step(driver, deadline)
@@ -185,13 +181,12 @@ class _Probe(Host):
         for fd, mask in polled.items():
             self._poller.register(fd, mask)
         due = min(deadline, driver.deadline() or math.inf)
-        self._poller.poll(max(0, math.ceil((due - now) * 1e3)))
+        self._poller.poll(0 if self._again else max(0, math.ceil((due - now) * 1e3)))
         for fd in polled:
             self._poller.unregister(fd)
         self._waker.drain()
         now = time.monotonic()
-        while driver.step(now):
-            pass
+        self._again = driver.step(now)
         due = driver.deadline() or math.inf
         if due <= now:
             driver.handle_deadline(now)
@@ -279,8 +274,6 @@ def _report(
 
 
 def _nothing_came(probe: _Probe, timeout: float) -> APIError:
-    if probe.failed:
-        return APIError("the window wasn't judged, and nobody says why")
     if probe.ready_at is None:
         return APITimeoutError(f"no connection was made within {timeout:g} s")
     if probe.sent_at is None:
@@ -295,9 +288,8 @@ def _subject(probe: _Probe, error: APIError) -> Subject:
             return "credentials"
         wrong_place = error.status_code in _WRONG_PLACE or 300 <= error.status_code < 400
         return "address" if wrong_place else "judgement"
-    if probe.round_trips or (isinstance(error, APITimeoutError) and probe.sent_at is not None):
+    if probe.round_trips or (isinstance(error, APITimeoutError) and probe.ready_at is not None):
         return "judgement"
-    # An HTTP request connects after its thread took the window: then `sent` says nothing yet.
     return "judgement" if type(error) is APIError else "address"
 
 

@@ -93,7 +93,8 @@ class APITimeoutError(APIConnectionError):
 class APIStatusError(APIError):
     """The server answered with an error status (HTTP, the handshake, or an ``error`` message).
 
-    ``retry_after`` is how long the server asked to be left alone, in seconds (0 to 60), or ``None``.
+    ``retry_after`` is how long the server asked to be left alone, in seconds (0 to 60), or
+    ``None``.
     """
 
     def __init__(

@@ -26,6 +26,7 @@ from bargein import (
     TlsOptions,
     Window,
 )
+from bargein.runtime.pool import Lane, Pool, connect_pool, inference_pool
 from tests.drivers.certificates import server_context, write_authority
 from tests.drivers.servers import BOUND, Peer, Server, raw_listener
 
@@ -348,6 +349,28 @@ def test_a_backend_that_hangs() -> None:
     assert levels(report)["judgement"] == "problem"
 
 
+@pytest.mark.parametrize(
+    ("pool", "options", "words"),
+    [
+        (inference_pool, {"backend": lambda window: [0.0]}, "couldn't be handed over"),
+        (connect_pool, {"base_url": "ws://127.0.0.1:1"}, "no connection was made"),
+    ],
+    ids=["inference", "connect"],
+)
+def test_a_pool_whose_threads_all_hang(pool: Pool, options: Any, words: str) -> None:
+    let_go = threading.Event()
+    jobs = [Lane(pool).submit(lambda: bool(let_go.wait(BOUND))) for _ in range(pool.size)]
+    try:
+        report = check(QUIET, **options)
+    finally:
+        let_go.set()
+        pool.stop(BOUND)
+
+    assert isinstance(report.error, APITimeoutError)
+    assert words in str(report)
+    assert not any(job.withdraw() for job in jobs)
+
+
 def test_a_garbled_reply() -> None:
     def script(peer: Peer) -> None:
         peer.read_request()
@@ -421,4 +444,4 @@ def test_the_connect_timeout_is_the_shorter_of_the_two() -> None:
             base_url=server.url("ws"), conn_options=APIConnectOptions(timeout=QUIET, max_retry=9)
         )
 
-    assert "within 0.3 s" in str(report)
+    assert "0.3 s" in str(report)  # the driver or the machine says so, whoever is first

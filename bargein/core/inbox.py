@@ -186,7 +186,7 @@ class Inbox:
                 f"a voice activity came as {probability!r}; expected a probability from 0 to 1"
             )
         run = self._run or self._begin_run(None)
-        quiet = not self._stale and self._attention.is_quiet(probability)
+        quiet = not self._stale and self.attention.is_quiet(probability)
         mark = (run.end, Stamped(VoiceActivity(probability), now))
         if (
             quiet
