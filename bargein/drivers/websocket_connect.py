@@ -191,6 +191,7 @@ class ConnectAttempt:
         assert self._sock is not None
         wire = _HandshakeSocket(self._sock, deadline)
         client: Any = websocket.WebSocket()  # half of it is typed, in some versions
+        refusal = None
         try:
             client.connect(
                 self._url,
@@ -200,11 +201,14 @@ class ConnectAttempt:
                 redirect_limit=0,
                 timeout=self._timeout,
             )
-        except Exception as error:
+        except Exception:
             refusal = self._refusal(wire)
-            if refusal is not None:
-                raise refusal from error
-            raise
+            if refusal is None:
+                raise
+        if refusal is not None:
+            # Here, and not as what the other led to: websocket-client's error shows the body as it
+            # came, and there are servers that give the token back in it.
+            raise refusal
         with self._lock:
             if self._cancelled:
                 raise OSError("cancelled")
