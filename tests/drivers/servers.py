@@ -244,14 +244,18 @@ class Server:
                 socket.create_connection(("127.0.0.1", self.port), timeout=BOUND).close()
             self._acceptor.join(BOUND)
         self._listener.close()
-        with self._lock:
-            for sock in self._sockets:
-                with contextlib.suppress(OSError):
-                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        self.drop_all()
         for thread in self._threads:
             thread.join(BOUND)
         if kind is None and self._errors:
             raise self._errors[0]
+
+    def drop_all(self) -> None:
+        """End all connections that there are."""
+        with self._lock:
+            for sock in self._sockets:
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def _accept(self) -> None:
         while True:

@@ -204,6 +204,7 @@ class Service:
         self._answers = list(answers)
         self._greetings = list(greetings)
         self._lock = threading.Lock()
+        self._away = False
         if transport in ("wss", "https"):
             tls = tls or server_context()
         self.server = Server(self._serve, tls=tls, listening=listening)
@@ -229,6 +230,22 @@ class Service:
     def connections(self) -> int:
         """Connections that ever came."""
         return self.server.connections
+
+    def greet_next(self, *greetings: Greeting) -> None:
+        """Let the next connections run these."""
+        with self._lock:
+            self._greetings = list(greetings)
+
+    def vanish(self) -> None:
+        """End all connections, and each new one as soon as it comes."""
+        with self._lock:
+            self._away = True
+        self.server.drop_all()
+
+    def come_back(self) -> None:
+        """Be there again."""
+        with self._lock:
+            self._away = False
 
     def answer(self, *answers: Answer) -> None:
         """Answer by these from here on."""
@@ -257,6 +274,8 @@ class Service:
         with self._lock:
             number = self.connections
             greeting = self._greetings.pop(0) if self._greetings else None
+            if self._away:
+                greeting = Peer.close
         try:
             if greeting is not None:
                 greeting(peer)
@@ -368,6 +387,15 @@ class Caller:
             with contextlib.suppress(queue.Empty):
                 return told.get(timeout=0.05)
         raise AssertionError("nothing came")
+
+    def wait_until_heard(self) -> None:
+        """Wait until the worker has taken all audio (and all that came before it)."""
+        moment = threading.Event()
+        for _ in range(int(BOUND / 0.001)):
+            if not self.stream.stats().waiting_audio:
+                return
+            moment.wait(0.001)
+        raise AssertionError("the worker takes no audio")
 
     def stop(self) -> None:
         self.stream.overlap_speech_ended()
