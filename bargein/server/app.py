@@ -148,7 +148,12 @@ async def _serve_window(request: Request) -> Response:
 
 async def _judge_window(service: Service, request: Request, came: float) -> Response:
     threshold, min_frames, created_at = _parameters(request)
-    samples = await _read_samples(service, request)
+    try:
+        samples = await asyncio.wait_for(
+            _read_samples(service, request), service.config.create_timeout
+        )
+    except asyncio.TimeoutError:
+        raise Refusal(408, "the window came too slowly", reason="slow") from None
     engine = service.engine
     if engine.waiting >= service.config.max_waiting:
         raise Refusal(503, "the server is busy", reason="busy", retry_after=RETRY_AFTER)

@@ -47,7 +47,7 @@ class ServerConfig:
     idle_timeout: float = attrs.field(default=600.0, validator=_positive)
     """Seconds without a message: a call whose agent talks to itself is no call."""
     create_timeout: float = attrs.field(default=10.0, validator=_positive)
-    """Seconds that a connection may take to send session.create."""
+    """Seconds that a connection may take to send session.create, or a request its body."""
     windows_per_second: float = attrs.field(default=50.0, validator=_positive)
     """Of one session; clients send ten."""
     max_waiting: int = attrs.field(default=256, validator=_positive)

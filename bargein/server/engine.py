@@ -116,7 +116,10 @@ class Engine:
                 continue
             if place.waiting is not None:
                 self._ready.append(place)
-            answer(result)
+            try:
+                answer(result)
+            except Exception:  # the batch's other windows belong to others
+                logger.exception("an answer couldn't be given")
         self._start()
 
     async def close(self) -> None:
@@ -132,7 +135,10 @@ def _predict(
     """Judge a batch on a thread; what one window breaks doesn't break the others'."""
     if len(jobs) > 1 and isinstance(backend, BatchBackend):
         try:
-            return backend.predict_many(jobs)
+            answers = backend.predict_many(jobs)
+            if len(answers) == len(jobs):
+                return answers
+            logger.error("a batch of %d got %d answers", len(jobs), len(answers))
         except Exception:
             logger.exception("a batch of %d failed; its windows are judged one by one", len(jobs))
     return [_predict_one(session, window) for session, window in jobs]

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+from starlette.applications import Starlette
 
 from bargein.errors import OptionError
 
@@ -64,38 +65,29 @@ def serve(
 
     ``ready`` is called with the port once it listens. Blocks; SIGTERM and SIGINT drain.
     """
-    listener = _listen(host, port)
-    if ready is not None:
-        ready(listener.getsockname()[1])
-    if workers == 1:
-        return _run(listener, backend, config, certificate, key)
-    with tempfile.TemporaryDirectory(prefix="bargein-metrics-") as folder:
-        os.environ[MULTIPROCESS_DIR] = folder
-        return _supervise(workers, lambda: _run(listener, backend, config, certificate, key))
+    with _listen(host, port) as listener:
+        if ready is not None:
+            ready(listener.getsockname()[1])
+        if workers == 1:
+            return _run(listener, backend, config, certificate, key)
+        with tempfile.TemporaryDirectory(prefix="bargein-metrics-") as folder:
+            os.environ[MULTIPROCESS_DIR] = folder
+            return _supervise(workers, lambda: _run(listener, backend, config, certificate, key))
 
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        family, kind, proto, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, proto)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
         raise OptionError(f"can't listen on {host}:{port}: {error}") from error
-    return listener
 
 
-def _run(
-    listener: socket.socket,
-    backend: Any,
-    config: ServerConfig,
-    certificate: str | None,
-    key: str | None,
-) -> int:
-    app = create_app(backend, config)
+def build_server(
+    app: Starlette, config: ServerConfig, certificate: str | None = None, key: str | None = None
+) -> _Server:
+    """Return a server for the app that is still to be given its sockets."""
     server = _Server(
         uvicorn.Config(
             app,
@@ -111,7 +103,17 @@ def _run(
         )
     )
     server.service = app.state.service
-    server.run(sockets=[listener])
+    return server
+
+
+def _run(
+    listener: socket.socket,
+    backend: Any,
+    config: ServerConfig,
+    certificate: str | None,
+    key: str | None,
+) -> int:
+    build_server(create_app(backend, config), config, certificate, key).run(sockets=[listener])
     return 0
 
 

@@ -35,6 +35,9 @@ logger = logging.getLogger("bargein.server")
 QUIET = 1.0
 """Seconds without a window after which no overlap is open: ten of the default cadence."""
 
+MAX_UNREAD = 256
+"""Replies that a client may leave unread: five seconds of the most that it may ask for."""
+
 CLOSE_NORMAL, CLOSE_GOING_AWAY, CLOSE_POLICY, CLOSE_TOO_BIG = 1000, 1001, 1008, 1009
 """RFC 6455, 7.4.1."""
 
@@ -61,6 +64,7 @@ class WebSocketSession:
         self._number = 0
         self._opened = self._last_message = self._last_window = time.monotonic()
         self._allowance = service.config.windows_per_second
+        self._refilled = self._opened
         self._outgoing: asyncio.Queue[str | None] = asyncio.Queue()
 
     async def run(self) -> str:
@@ -87,6 +91,9 @@ class WebSocketSession:
         except asyncio.TimeoutError:
             self._check_time()
             return
+        self._check_create()  # one that sends, but never the right thing, has no more time
+        if self._outgoing.qsize() > MAX_UNREAD:
+            raise _End(CLOSE_POLICY, "the client doesn't read")
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", 1006))
         self._last_message = time.monotonic()
@@ -105,8 +112,7 @@ class WebSocketSession:
     def _check_time(self) -> None:
         """End the session if its time has come and no overlap is open."""
         config, now = self._service.config, time.monotonic()
-        if self._settings is None and now - self._opened > config.create_timeout:
-            raise _End(CLOSE_POLICY, "no session.create", "session.create didn't come", 408)
+        self._check_create()
         if now - self._last_message > config.idle_timeout:
             raise _End(CLOSE_GOING_AWAY, "idle")
         if not self._place.idle or now - self._last_window < QUIET:
@@ -115,6 +121,11 @@ class WebSocketSession:
             raise _End(CLOSE_GOING_AWAY, "the server is stopping")
         if now - self._opened > config.max_session_length:
             raise _End(CLOSE_GOING_AWAY, "the session is as long as it may be")
+
+    def _check_create(self) -> None:
+        waited = time.monotonic() - self._opened
+        if self._settings is None and waited > self._service.config.create_timeout:
+            raise _End(CLOSE_POLICY, "no session.create", "session.create didn't come", 408)
 
     # --- what comes -------------------------------------------------------------------------
 
@@ -187,7 +198,8 @@ class WebSocketSession:
     def _may_send(self, now: float) -> bool:
         """A bucket of a second's worth of windows, filled as time goes by."""
         rate = self._service.config.windows_per_second
-        self._allowance = min(rate, self._allowance + (now - self._last_window) * rate)
+        self._allowance = min(rate, self._allowance + (now - self._refilled) * rate)
+        self._refilled = now
         if self._allowance < 1:
             return False
         self._allowance -= 1

@@ -1,0 +1,82 @@
+"""``bargein serve`` as a process: exposure, drain, workers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import websocket
+
+from bargein.cli.main import main
+from tests.drivers.servers import BOUND
+from tests.server.running import close_code, create_session, receive, send_window
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextlib.contextmanager
+def serve(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    command = [sys.executable, "-m", "bargein", "serve", "--port", "0", *arguments]
+    search = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)]))
+    with subprocess.Popen(
+        [*command, "--backend", "tests.server.running:judge"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": search},
+    ) as process:
+        try:
+            line = process.stdout.readline()
+            yield process, int(line.rsplit(":", 1)[1]) if line else 0
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_open_overlap_gets_its_verdict_and_new_ones_are_refused(workers: str) -> None:
+    with serve("--workers", workers) as (process, port):
+        address = f"ws://127.0.0.1:{port}/bargein"
+        client = websocket.create_connection(address, timeout=BOUND)
+        create_session(client)
+        assert receive(client)["type"] == "session.created"
+        send_window(client, 1, bytes(9600))
+        assert receive(client)["type"] == "inference_done"
+        process.send_signal(signal.SIGTERM)
+        for number in range(2, 5):
+            send_window(client, number)
+            assert receive(client)["created_at"] == number
+        if workers == "1":
+            with pytest.raises(websocket.WebSocketBadStatusException) as caught:
+                websocket.create_connection(address, timeout=BOUND)
+            assert caught.value.status_code == 503
+        assert close_code(client) == 1001
+        client.shutdown()
+        _, errors = process.communicate(timeout=BOUND)
+        assert process.returncode == 0, errors
+        assert '"why":"the server is stopping"' in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--host", "0.0.0.0"], "--insecure"),
+        (["--host", "example.org"], "--insecure"),
+        (["--certificate", "x"], "go together"),
+        (["--workers", "0"], "--workers"),
+        (["--host", "203.0.113.9", "--insecure"], "can't listen"),
+        (["--idle-timeout", "-1"], "idle_timeout"),
+    ],
+)
+def test_what_is_refused(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str], monkeypatch
+) -> None:
+    monkeypatch.delenv("BARGEIN_API_KEY", raising=False)
+    assert main(["serve", "--backend", "tests.server.running:judge", *arguments]) != 0
+    assert says in capsys.readouterr().err

@@ -1,0 +1,263 @@
+"""The running server: verdicts, limits, health, the end."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from typing import Any
+
+import pytest
+import trustme
+import websocket
+
+from bargein import AdaptiveInterruptionDetector
+from bargein.drivers.tls import TlsOptions
+from tests.drivers.servers import BOUND
+from tests.server.running import (
+    KEY,
+    LOUD,
+    QUIET,
+    SECRET,
+    Running,
+    close_code,
+    create_session,
+    judge,
+    receive,
+    running,
+    send_window,
+)
+from tests.streams.service import Caller
+
+SPEECH = b"\x40\x1f" * 1600
+
+
+def _verdict(server: Running, detector: AdaptiveInterruptionDetector, frame: bytes) -> str:
+    judged = threading.Event()
+    decide = server.service.decide
+
+    def note(*arguments: Any) -> bool:
+        judged.set()
+        return decide(*arguments)
+
+    server.service.decide = note  # type: ignore[method-assign]
+    with detector, Caller(detector) as caller:
+        caller.stream.agent_speech_started()
+        caller.stream.push_frame(frame)
+        caller.stream.overlap_speech_started(speech_duration=0.1)
+        caller.stream.push_frame(frame)
+        caller.stream.push_frame(frame)
+        assert judged.wait(BOUND), caller.stream.stats()
+        caller.stop()
+        return caller.outcome()[0]
+
+
+def _detector(url: str, **options: object) -> AdaptiveInterruptionDetector:
+    return AdaptiveInterruptionDetector(
+        base_url=url, inference_timeout=BOUND, verdict_grace=BOUND, **options
+    )
+
+
+@pytest.mark.parametrize("scheme", ["ws", "http"])
+@pytest.mark.parametrize(
+    ("frame", "outcome"), [(SPEECH, "interruption"), (bytes(3200), "backchannel")]
+)
+def test_our_client_gets_verdicts(scheme: str, frame: bytes, outcome: str) -> None:
+    with running(keys={KEY: SECRET}) as server:
+        detector = _detector(server.url(scheme), api_key=KEY, api_secret=SECRET)
+        assert _verdict(server, detector, frame) == outcome
+        label = "interruption" if outcome == "interruption" else "no_interruption"
+        assert server.metric(f'bargein_windows_total{{outcome="{label}"}}') >= 1
+
+
+@pytest.mark.parametrize("scheme", ["wss", "https"])
+def test_tls(scheme: str, tmp_path) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    for pem in issued.cert_chain_pems:
+        pem.write_to_path(tmp_path / "cert.pem", append=True)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    pair = {"certificate": str(tmp_path / "cert.pem"), "key": str(tmp_path / "key.pem")}
+    with running(**pair) as server:
+        tls = TlsOptions(ca_file=tmp_path / "ca.pem")
+        detector = _detector(server.url(scheme), tls=tls)
+        assert _verdict(server, detector, SPEECH) == "interruption"
+
+
+def test_thresholds_are_the_sessions_own_and_ids_come_back() -> None:
+    with running() as server, server.session() as low, server.session() as high:
+        create_session(high, threshold=0.95)
+        assert receive(high)["default_threshold"] == 0.5
+        for client, kind in [(low, "bargein_detected"), (high, "inference_done")]:
+            send_window(client, 2**64 - 1)
+            reply = receive(client)
+            assert (reply["type"], reply["created_at"]) == (kind, 2**64 - 1)
+            assert len(reply["probabilities"]) == 12
+            client.send('{"type":"session.close"}')
+            assert receive(client) == {"type": "session.closed"}
+            assert close_code(client) == 1000
+
+
+# --- limits of a session ---
+
+
+@pytest.mark.parametrize(
+    ("payload", "code", "closed"),
+    [
+        ("x", 400, 1008),
+        ('{"type":"session.create"}', 400, 1008),
+        ("y" * 5000, 413, 1009),
+        (bytes(3), 400, 1008),
+        (bytes(11), 400, 1008),
+        (bytes(96_010), 413, 1009),
+    ],
+)
+def test_what_can_not_be_read_ends_the_session(
+    payload: str | bytes, code: int, closed: int
+) -> None:
+    with running() as server, server.session() as client:
+        client.send(payload, 1 if isinstance(payload, str) else 2)
+        reply = receive(client)
+        assert (reply["type"], reply["code"]) == ("error", code)
+        assert close_code(client) == closed
+
+
+def test_a_format_or_order_that_is_not_served() -> None:
+    with running() as server:
+        for settings in ({"sample_rate": 8000}, {"min_frames": 0}):
+            with server.session(create=False) as client:
+                create_session(client, **settings)
+                assert receive(client)["code"] == 400
+        with server.session(create=False) as client:
+            send_window(client, 1)
+            assert "session.create first" in receive(client)["message"]
+        with server.session() as client:
+            client.send('{"type":"hello"}')  # unknown ones are let be
+            send_window(client, 7, QUIET)
+            assert receive(client)["created_at"] == 7
+
+
+def test_too_many_windows() -> None:
+    with running(windows_per_second=2) as server, server.session() as client:
+        for number in range(1, 7):
+            send_window(client, number)
+        codes = [receive(client).get("code") for _ in range(4)]
+        assert codes.count(429) >= 3
+
+
+def test_no_session_create() -> None:
+    with running(create_timeout=0.1) as server, server.session(create=False) as client:
+        assert receive(client)["code"] == 408
+        with server.session(create=False) as client:
+            assert receive(client)["code"] == 408
+
+
+def test_idle_and_long_sessions_are_closed() -> None:
+    with running(idle_timeout=0.1) as server, server.session() as client:
+        assert close_code(client) == 1001
+    with running(max_session_length=0.1) as server, server.session() as client:
+        assert close_code(client) == 1001
+
+
+@pytest.mark.parametrize(
+    ("limits", "status"), [({"max_sessions": 1}, 503), ({"max_sessions_per_key": 1}, 429)]
+)
+def test_too_many_sessions(limits: dict[str, int], status: int) -> None:
+    with running(**limits) as server, server.session() as client:
+        with pytest.raises(websocket.WebSocketBadStatusException) as caught, server.session():
+            pass
+        assert caught.value.status_code == status
+        assert {k.lower(): v for k, v in caught.value.resp_headers.items()}["retry-after"] == "1"
+        send_window(client, 1)
+        assert receive(client)["created_at"] == 1
+        assert server.metric("bargein_sessions") == 1
+
+
+# --- HTTP ---
+
+
+def test_http_judges_a_window() -> None:
+    with running() as server:
+        path = "/bargein?threshold=0.95&min_frames=3&created_at=17"
+        status, _, text = server.request("POST", path, LOUD)
+        reply = json.loads(text)
+        assert (status, reply["created_at"], reply["is_bargein"]) == (200, 17, False)
+        reply = json.loads(server.request("POST", "/bargein?threshold=NOT_GIVEN", LOUD)[2])
+        assert reply["is_bargein"] is True
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/bargein?threshold=2", LOUD, 400),
+        ("/bargein?threshold=nan", LOUD, 400),
+        ("/bargein?min_frames=0", LOUD, 400),
+        ("/bargein?created_at=-1", LOUD, 400),
+        ("/bargein?created_at=x", LOUD, 400),
+        ("/bargein", b"", 400),
+        ("/bargein", bytes(3), 400),
+        ("/bargein", bytes(96_002), 413),
+        ("/other", LOUD, 404),
+    ],
+)
+def test_http_refuses(path: str, body: bytes, status: int) -> None:
+    with running() as server:
+        assert server.request("POST", path, body)[0] == status
+
+
+def test_http_slow_and_gone() -> None:
+    head = b"POST /bargein HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n\r\nab"
+    with running(create_timeout=0.2) as server:
+        with socket.create_connection(("127.0.0.1", server.port), BOUND) as slow:
+            slow.sendall(head)
+            assert b"408" in slow.recv(4096)
+        with socket.create_connection(("127.0.0.1", server.port), BOUND) as gone:
+            gone.sendall(head)
+        assert server.request("POST", "/bargein", LOUD)[0] == 200
+
+
+def test_http_busy_and_failing() -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(window):
+        begun.set()
+        assert go.wait(BOUND)
+        return judge(window)
+
+    with running(slow, max_waiting=1) as server:
+        statuses: list[int] = []
+        threads = []
+        for _ in range(2):
+            ask = threading.Thread(
+                target=lambda: statuses.append(server.request("POST", "/bargein", LOUD)[0])
+            )
+            ask.start()
+            threads.append(ask)
+            assert begun.wait(BOUND)
+        while not server.service.engine.waiting:
+            server.request("GET", "/healthz")
+        status, headers, text = server.request("POST", "/bargein", LOUD)
+        assert (status, headers["retry-after"], "busy" in text) == (503, "1", True)
+        go.set()
+        for ask in threads:
+            ask.join(BOUND)
+        assert statuses == [200, 200]
+
+    def broken(window):
+        raise ValueError("weights are missing")
+
+    with running(broken) as server, server.session() as client:
+        status, _, text = server.request("POST", "/bargein", LOUD)
+        assert (status, "weights" in text) == (500, False)
+        send_window(client, 1)
+        assert receive(client)["code"] == 500
+
+
+def test_health() -> None:
+    with running() as server:
+        assert server.request("GET", "/healthz")[::2] == (200, "ok\n")
+        assert server.request("GET", "/readyz")[0] == 200
+        server.service.draining = True
+        assert server.request("GET", "/readyz")[0] == 503
+        assert server.request("POST", "/bargein", LOUD)[0] == 503
