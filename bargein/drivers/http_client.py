@@ -281,6 +281,8 @@ class HttpClient:
             raise self._explain(error, request, time.monotonic() - started) from error
         finally:
             request.finish()
+        if request.aborted:  # in the middle of what may look like a reply
+            raise self._explain(TimeoutError(), request, time.monotonic() - started)
         return decode_reply(
             status,
             headers,
