@@ -28,6 +28,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from bargein._version import __version__
 from bargein.core.token_cache import TokenCache
+from bargein.drivers.proxies import check_proxy
 from bargein.errors import (
     APIConnectionError,
     APIError,
@@ -93,8 +94,6 @@ class _Tracked:
         self._fresh = True
         try:
             return _connect(self._dns_host, self.port, self.timeout, self.socket_options)
-        except socket.gaierror as error:
-            raise urllib3.exceptions.NameResolutionError(self.host, self, error) from error
         except TimeoutError as error:
             raise urllib3.exceptions.ConnectTimeoutError(
                 self, f"connecting to {self.host} took over {self.timeout} s"
@@ -185,13 +184,6 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        scheme = proxy.partition(":")[0].lower()
-        if scheme not in _POOLS:  # our connections would go straight to the server, past it
-            raise APIConnectionError(
-                f"the environment names a {scheme}:// proxy, which windows can't go through; "
-                "give an http:// one, or name the server in NO_PROXY",
-                retryable=False,
-            )
         manager = super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
         manager.pool_classes_by_scheme = _POOLS
         return manager
@@ -257,6 +249,7 @@ class HttpClient:
         self._idle: list[_Adapter] = []  # each with a connection that is kept alive
         self._process = os.getpid()
         self._proxies = get_environ_proxies(base_url, no_proxy=None)
+        self._proxy_fault = _proxy_fault(base_url)
         self._closed = False
 
     def judge(
@@ -272,6 +265,8 @@ class HttpClient:
 
         Raises an :class:`~bargein.errors.APIError`, and nothing of ``requests``.
         """
+        if self._proxy_fault is not None:
+            raise APIConnectionError(self._proxy_fault, retryable=False)
         url = request_target(self._base_url, threshold, min_frames, window_id)
         body = samples.astype("<i2", copy=False).tobytes()
         started = time.monotonic()
@@ -320,6 +315,8 @@ class HttpClient:
             reply = response.raw.read(MAX_REPLY + 1, decode_content=True)
             if len(reply) > MAX_REPLY:
                 raise ProtocolError(f"the reply is larger than {MAX_REPLY} bytes; it was not read")
+            if response.raw.length_remaining:  # urllib3 1 says nothing of it
+                raise urllib3.exceptions.ProtocolError("the connection ended inside the reply")
             return response.status_code, response.headers, reply
         finally:
             response.close()
@@ -379,6 +376,14 @@ class HttpClient:
             adapters, self._idle = self._idle, []
         for adapter in adapters:
             adapter.close()
+
+
+def _proxy_fault(url: str) -> str | None:
+    try:
+        check_proxy(url)
+    except APIConnectionError as error:
+        return str(error)
+    return None
 
 
 def _innermost(error: BaseException) -> str:

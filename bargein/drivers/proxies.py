@@ -8,14 +8,14 @@ in ``NO_PROXY``, and on macOS and Windows what the system says. ``ws`` counts as
 from __future__ import annotations
 
 import base64
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies
 
 import attrs
 
 from bargein.errors import APIConnectionError
 
-__all__ = ["Proxy", "proxy_for"]
+__all__ = ["Proxy", "check_proxy", "proxy_for"]
 
 _DEFAULT_PORT = 80  # of an http:// proxy without a port, as for any http:// address
 
@@ -38,11 +38,32 @@ def proxy_for(url: str) -> Proxy | None:
     Raises :class:`~bargein.errors.APIConnectionError`, not retryable, for a proxy that a WebSocket
     can't go through (``https://`` and ``socks://`` ones) or whose address can't be read.
     """
+    parts = _proxy_address(url, ("http",))
+    if parts is None:
+        return None
+    authorization = None
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        authorization = "Basic " + base64.b64encode(pair.encode()).decode("ascii")
+    assert parts.hostname is not None
+    return Proxy(parts.hostname, parts.port or _DEFAULT_PORT, authorization)
+
+
+def check_proxy(url: str) -> None:
+    """Raise the same for the proxy of an ``http(s)`` URL; requests goes through ``https://`` too.
+
+    Its own errors would show the password that an address may hold.
+    """
+    _proxy_address(url, ("http", "https"))
+
+
+def _proxy_address(url: str, schemes: tuple[str, ...]) -> SplitResult | None:
+    """Return the address of the proxy for a URL, which has a host and one of the schemes."""
     if not getproxies():  # requests, which takes a while to load, isn't needed to see that
         return None
     import requests.utils
 
-    as_http = url.replace("ws", "http", 1)
+    as_http = url.replace("ws", "http", 1) if url.startswith("ws") else url
     chosen = requests.utils.select_proxy(as_http, requests.utils.get_environ_proxies(as_http))
     if not chosen:
         return None
@@ -50,23 +71,20 @@ def proxy_for(url: str) -> Proxy | None:
         chosen = f"http://{chosen}"
     try:
         parts = urlsplit(chosen)
-        host, port = parts.hostname, parts.port
+        host, _ = parts.hostname, parts.port
     except ValueError:
-        host, port = None, None
+        host = None
     if not host:
         # not shown, and no cause either: the address may hold a password
         raise APIConnectionError(
             "the proxy that the environment names isn't an address; expected http://host:port",
             retryable=False,
         ) from None
-    if parts.scheme != "http":
+    if parts.scheme not in schemes:
         raise APIConnectionError(
-            f"the environment names a {parts.scheme}:// proxy on {host}; a WebSocket goes through "
-            f"http:// proxies alone: give one, or name the server in NO_PROXY",
+            f"the environment names a {parts.scheme}:// proxy on {host}; connections go through "
+            f"{' and '.join(f'{scheme}://' for scheme in schemes)} proxies alone: give one, or "
+            "name the server in NO_PROXY",
             retryable=False,
         )
-    authorization = None
-    if parts.username is not None:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        authorization = "Basic " + base64.b64encode(pair.encode()).decode("ascii")
-    return Proxy(host, port or _DEFAULT_PORT, authorization)
+    return parts

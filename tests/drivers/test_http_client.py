@@ -258,7 +258,7 @@ def test_a_pool_that_is_kept_keeps_no_connection_open() -> None:
         judge(client)
         [adapter] = client._idle
         manager = adapter.poolmanager
-        [key] = manager.pools.keys()  # noqa: SIM118
+        [key] = manager.pools.keys()
         [connection] = [c for c in manager.pools[key].pool.queue if c is not None]
         client.close()
         assert connection.sock is None

@@ -38,8 +38,7 @@ def test_what_cant_be_a_reply_fails_its_window_and_no_more(
         problem = caller.error()
         assert problem.recoverable
         assert isinstance(problem.error, APIError)
-        caller.speak_until(service.heard)
-        assert caller.outcome() == ("interruption", None)
+        assert caller.speak_until(caller.events).is_interruption
         assert caller.errors.empty()
 
 
@@ -200,8 +199,7 @@ def test_a_close_that_isnt_followed_by_the_end_of_the_connection() -> None:
         problem = caller.error()
         assert isinstance(problem.error, APIConnectionError)
         assert "tired" in str(problem.error)
-        caller.speak_until(service.heard)
-        assert caller.outcome() == ("interruption", None)
+        assert caller.speak_until(caller.events).is_interruption
 
 
 @pytest.mark.parametrize("status", ["200 OK", "101 Switching Protocols", "302 Found"])
