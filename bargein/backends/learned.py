@@ -51,15 +51,15 @@ class LearnedBackend:
     Thread-safe; one object may serve all streams, and several cost nothing more (the weights are
     shared by the process). Holds no resource that would have to be closed.
 
-    Args:
-        operating_point: which threshold is the default: ``"cautious"``, ``"balanced"`` or
-            ``"eager"``.
-        weights: a file that ``training.export`` wrote, instead of the shipped one.
-        clock: seconds, from which :attr:`~bargein.core.Prediction.duration` is taken.
+    ``operating_point``
+        Which threshold is the default: ``"cautious"``, ``"balanced"`` or ``"eager"``.
+    ``weights``
+        A file that ``training.export`` wrote, instead of the shipped one.
+    ``clock``
+        Seconds, from which :attr:`~bargein.core.Prediction.duration` is taken.
 
-    Raises:
-        OptionError: there is no such operating point.
-        ModelError: weights are missing or damaged.
+    Raises :class:`~bargein.errors.OptionError` where there is no such operating point and
+    :class:`~bargein.errors.ModelError` where weights are missing or damaged.
     """
 
     model: str = "bargein-judge-1"

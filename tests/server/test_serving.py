@@ -142,8 +142,11 @@ def test_too_many_windows() -> None:
     with running(windows_per_second=2) as server, server.session() as client:
         for number in range(1, 7):
             send_window(client, number)
-        codes = [receive(client).get("code") for _ in range(4)]
-        assert codes.count(429) >= 3
+        # How many were refused depends on the machine; that one was, doesn't.
+        while (reply := receive(client))["type"] != "error":
+            assert reply["created_at"] in range(1, 7)
+        assert reply["code"] == 429
+        assert server.metric('bargein_refused_total{reason="rate"}') >= 1
 
 
 def test_no_session_create() -> None:
