@@ -128,6 +128,7 @@ def test_mistake_6_odd_messages_are_tolerated(odd: str) -> None:
         service.next()
         assert caller.speak_until(caller.events).is_interruption
         assert service.connections == 1
+        assert caller.errors.empty() == ("error" not in odd)
 
 
 def test_mistake_7_one_error_message_doesnt_end_the_stream() -> None:
@@ -267,8 +268,9 @@ def test_mistake_12_a_slow_backend_makes_the_cadence_coarser_not_a_backlog() -> 
     ):
         caller.interrupt()
         first = service.next()
-        caller.speak(5)
-        caller.stream.flush()
+        for _ in range(5):
+            caller.speak()
+            caller.wait_until_heard()
         first.reply(False)
         second = service.next()
         assert len(second.samples) == 4800 + 5 * 1600  # the newest, and no other
