@@ -24,6 +24,9 @@ DIST = HOME / "dist"
 EXACT = "*/bargein/core/*,*/bargein/wire/*,*/bargein/audio/*"
 GATES = (("--include", EXACT, 100), ("--omit", EXACT, 95))
 
+# A process for each core; more than eight win nothing here, for each loads the library anew.
+PARALLEL = ("-n", "auto", "--maxprocesses=8")
+
 
 def run(*command: str | Path, **environment: str) -> None:
     """Run a command in the checkout; end with its exit code if it fails."""
@@ -80,7 +83,7 @@ def main(arguments: list[str]) -> None:
     if arguments:
         run(pytest, *arguments, BARGEIN_INSTALLED="1")
         return
-    run(pytest, "--cov", "--cov-report=", BARGEIN_INSTALLED="1")
+    run(pytest, "-q", *PARALLEL, "--cov", "--cov-report=", BARGEIN_INSTALLED="1")
     for choice, paths, percent in GATES:
         run(BIN / "coverage", "report", choice, paths, f"--fail-under={percent}")
 
