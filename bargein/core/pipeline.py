@@ -29,6 +29,8 @@ from .inputs import (
     AgentSpeechStarted,
     Audio,
     Gap,
+    OverlapSpeechEnded,
+    OverlapSpeechStarted,
     SetFormat,
     Skip,
     VoiceActivity,
@@ -137,7 +139,8 @@ class Pipeline:
         for position, fallen in self._found(decode(item.data, timeline.format)):
             give(at, position)
             at = position
-            actions += self._tell([fallen], now - (end - position) / rate)
+            told = self._told_at(fallen, position)
+            actions += self._tell([told], now - (end - position) / rate)
         if at < end:
             give(at, end)
         return actions
@@ -153,6 +156,20 @@ class Pipeline:
                 fallen.append((self._listener.due(entry.position), entry))
         return fallen
 
+    def _told_at(self, entry: Fallen, position: int) -> Fallen:
+        """Return what the VAD found, its times counted from where it is told instead of its chunk.
+
+        The converter looks ahead, and a gap is told of as a whole: an onset isn't late for that.
+        """
+        lag = max(0, self._timeline.grid(position) - entry.position) / WINDOW_RATE
+        sentinel = entry.sentinel
+        if isinstance(sentinel, OverlapSpeechStarted):
+            heard = sentinel.speech_duration + lag
+            sentinel = OverlapSpeechStarted(speech_duration=heard, age=heard)
+        elif isinstance(sentinel, OverlapSpeechEnded):
+            sentinel = OverlapSpeechEnded(age=(sentinel.age or 0.0) + lag)
+        return Fallen(entry.position, sentinel)
+
     def _gap(self, item: Gap, now: float) -> list[Action]:
         seconds = Fraction(str(item.duration))
         samples = round_half_up(seconds * self._timeline.format.sample_rate)
@@ -162,7 +179,8 @@ class Pipeline:
             self._lose_track()
         else:  # the VAD hears the silence that the window holds; what falls in it, falls at its end
             found = self._found(np.zeros(samples, np.int16))
-            actions += self._tell([fallen for _, fallen in found], now)
+            end = self._timeline.position
+            actions += self._tell([self._told_at(fallen, end) for _, fallen in found], now)
         return actions
 
     def _skip(self, item: Skip, now: float) -> list[Action]:

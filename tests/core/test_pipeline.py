@@ -138,6 +138,44 @@ def test_the_vad_opens_and_ends_overlaps() -> None:
     assert [round(v.detected, 1) for v in verdicts] == [1.3, 2.5]
 
 
+@pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 44_100, 48_000])
+def test_onset_and_end_are_the_chunks_whatever_the_rate(rate: int) -> None:
+    """The converter looks ahead at other rates than 16 kHz: it is told later, of the same time."""
+    chunk = CHUNK / 16_000
+    track: Any = Loudness()
+    machine = InterruptionMachine(
+        InterruptionOptions(threshold=0.5),
+        format=AudioFormat(rate),
+        primary=JudgeSettings(max_in_flight=1000),
+        speech=track,
+    )
+    pipeline = Pipeline(machine, tracker=OverlapTracker(), speech=track)
+    pipeline.handle(AgentSpeechStarted(), now=0.0)
+    level = [silence, tone, silence]
+    actions: list[Action] = []
+    now = 0.0
+    for sound, chunks in zip(level, (10, 20, 20), strict=True):
+        samples = np.resize(sound(1.0), round((now + chunks * chunk) * rate) - round(now * rate))
+        now += chunks * chunk
+        actions += pipeline.handle(Audio(samples.tobytes()), now=now)
+    (verdict,) = [a.verdict for a in actions if isinstance(a, EmitVerdict)]
+
+    assert verdict.onset == pytest.approx(10 * chunk, abs=1e-4)
+    assert verdict.detected == pytest.approx(30 * chunk, abs=1e-4)
+
+
+def test_what_a_gap_ends_it_ended_where_its_silence_began() -> None:
+    pipeline, _ = build()
+    pipeline.handle(AgentSpeechStarted(), now=0.0)
+    actions = play(pipeline, np.concatenate((silence(0.32), tone(0.64))), [160])
+    actions += pipeline.handle(Gap(0.2), now=1.16)
+    actions += pipeline.handle(Gap(0.2), now=1.36)
+    actions += pipeline.handle(AgentSpeechEnded(), now=1.4)
+    (verdict,) = [a.verdict for a in actions if isinstance(a, EmitVerdict)]
+
+    assert verdict.detected == pytest.approx(0.96, abs=1e-3)
+
+
 def test_speech_from_before_the_agent_is_known_when_it_starts() -> None:
     pipeline, _ = build()
     play(pipeline, np.concatenate((silence(2.0), tone(0.5))), [160])
