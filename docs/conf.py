@@ -13,7 +13,7 @@ author = "The bargein authors"
 copyright = "The bargein authors"
 release = version = metadata.version("bargein")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "state_table"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "state_drawing", "state_table"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
@@ -25,3 +25,5 @@ html_theme = "furo"
 html_title = f"bargein {release}"
 html_copy_source = False
 html_show_sphinx = False
+html_static_path = ["_static"]
+html_css_files = ["narrow.css"]
