@@ -17,11 +17,13 @@ __all__ = [
     "APITimeoutError",
     "AudioFileError",
     "BargeinError",
+    "DatasetError",
     "FrameError",
     "MissingExtraError",
     "ModelError",
     "OptionError",
     "ProtocolError",
+    "RecordingError",
     "StateError",
     "StreamEnded",
     "UsageError",
@@ -50,6 +52,14 @@ class StateError(UsageError, RuntimeError):
 
 class AudioFileError(UsageError, ValueError):
     """A recording can't be read: not there, not audio, truncated, or of the wrong shape."""
+
+
+class DatasetError(UsageError, ValueError):
+    """Labelled calls can't be read, or hold nothing that can be evaluated."""
+
+
+class RecordingError(UsageError, ValueError):
+    """A call's recording can't be read: not there, damaged, or of a newer version."""
 
 
 class MissingExtraError(UsageError, ImportError):

@@ -18,6 +18,7 @@ def test_one_root_catches_all(name: str) -> None:
         (errors.OptionError, ValueError),
         (errors.FrameError, ValueError),
         (errors.AudioFileError, ValueError),
+        (errors.DatasetError, ValueError),
         (errors.StateError, RuntimeError),
         (errors.MissingExtraError, ImportError),
     ],

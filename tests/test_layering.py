@@ -27,7 +27,7 @@ LAYERS = (
     ("backends",),
     ("drivers",),
     ("face", "analysis"),
-    ("server", "telephony", "testing"),
+    ("evaluation", "server", "telephony", "testing"),
     ("cli",),
     ("__main__",),
 )
@@ -50,6 +50,7 @@ IMPURE = {
 FIRST_USE = {"numpy", "requests", "urllib3", "websocket", "jwt", "soxr"}
 # Never loaded by resolving a public name either: they belong to extras and to commands.
 HEAVY = {
+    *("dask", "joblib", "sklearn", "tqdm"),
     *("matplotlib", "soundfile", "opentelemetry", "onnxruntime", "scipy", "torch", "livekit"),
     *("flask", "aiohttp", "fastapi", "starlette", "uvicorn", "tornado", "django"),
 }

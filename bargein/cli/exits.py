@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from bargein.errors import APIError, AudioFileError, BargeinError, MissingExtraError, OptionError
+from bargein.errors import (
+    APIError,
+    AudioFileError,
+    BargeinError,
+    DatasetError,
+    MissingExtraError,
+    OptionError,
+)
 
 __all__ = ["ExitCode", "exit_code"]
 
@@ -18,7 +25,8 @@ class ExitCode(IntEnum):
     USAGE = 2
     """A bad option or argument; argparse's own code."""
     UNREADABLE = 3
-    """A recording isn't there, isn't audio, is truncated, or has the wrong channels."""
+    """A recording isn't there, isn't audio, is truncated, or has the wrong channels; labelled
+    calls hold nothing that can be evaluated."""
     MISSING_EXTRA = 4
     """An optional dependency isn't installed; the message says what to install."""
     REMOTE = 5
@@ -31,6 +39,7 @@ class ExitCode(IntEnum):
 
 _CODES: tuple[tuple[type[BargeinError], ExitCode], ...] = (
     (AudioFileError, ExitCode.UNREADABLE),
+    (DatasetError, ExitCode.UNREADABLE),
     (MissingExtraError, ExitCode.MISSING_EXTRA),
     (OptionError, ExitCode.USAGE),
     (APIError, ExitCode.REMOTE),
