@@ -1,44 +1,12 @@
-"""Certificates made for a test run, and the contexts of servers that show them."""
+"""Certificates made for a test run: the kit's (``bargein.testing.certificates``)."""
 
 from __future__ import annotations
 
-import functools
-import ssl
-from pathlib import Path
-
-import trustme
+from bargein.testing.certificates import (
+    authority,
+    client_certificate,
+    server_context,
+    write_authority,
+)
 
 __all__ = ["authority", "client_certificate", "server_context", "write_authority"]
-
-
-@functools.cache
-def authority() -> trustme.CA:
-    """The authority that signs all of them, one a process."""
-    return trustme.CA()
-
-
-@functools.cache
-def server_context(*names: str, ask_client: bool = False) -> ssl.SSLContext:
-    """A server's context with a certificate for these names (default: localhost, 127.0.0.1)."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority().issue_cert(*(names or ("localhost", "127.0.0.1"))).configure_cert(context)
-    if ask_client:
-        context.verify_mode = ssl.CERT_REQUIRED
-        authority().configure_trust(context)
-    return context
-
-
-def write_authority(folder: Path) -> Path:
-    """A PEM file with the authority's root."""
-    path = folder / "ca.pem"
-    authority().cert_pem.write_to_path(str(path))
-    return path
-
-
-def client_certificate(folder: Path) -> Path:
-    """A PEM file with a client's certificate and its key."""
-    path = folder / "client.pem"
-    authority().issue_cert("client@example.org").private_key_and_cert_chain_pem.write_to_path(
-        str(path)
-    )
-    return path

@@ -79,7 +79,7 @@ def test_a_connect_timeout_is_retried_and_the_overlap_stays_open() -> None:
 
 
 @pytest.mark.parametrize(
-    "lose", [answers.drop, answers.reset, answers.drop_inside], ids=lambda f: f.__name__
+    "lose", [answers.drop, answers.reset, answers.drop_inside], ids=str
 )
 def test_a_lost_connection_is_made_again_and_the_newest_audio_resumes(
     any_transport: str, lose: Answer, tmp_path: Path

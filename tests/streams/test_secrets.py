@@ -98,7 +98,7 @@ def test_the_token_arrives(any_transport: str, tmp_path: Path) -> None:
     ):
         caller.interrupt()
         assert caller.outcome() == ("interruption", None)
-        header = service.requests.get(timeout=BOUND).headers["authorization"]
+        header = service.requests.get(timeout=BOUND).authorization
         claims = jwt.decode(header.removeprefix("Bearer "), SECRET, algorithms=["HS256"])
         assert claims["iss"] == "key"
         assert claims["inference"] == {"perform": True}
