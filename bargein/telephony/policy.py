@@ -57,6 +57,10 @@ def _seconds(most: float) -> Any:
     return number_in(lambda v: 0 <= v <= most, f"seconds from 0 to {most:g}")
 
 
+def _or_none(validator: Any) -> Any:
+    return attrs.validators.optional(validator)
+
+
 @attrs.frozen(kw_only=True)
 class BargeInPolicy:
     """What the agent does when the caller speaks over it. Immutable; durations in seconds.
@@ -92,9 +96,7 @@ class BargeInPolicy:
     word, and the echo guard is at its strictest then by itself. With an echo canceller of the
     phone's that begins to learn at the agent's first word, 0.5 to 1."""
 
-    vad_fallback: float | None = attrs.field(
-        default=0.5, validator=attrs.validators.optional(_seconds(5.0))
-    )
+    vad_fallback: float | None = attrs.field(default=0.5, validator=_or_none(_seconds(5.0)))
     """With the judge gone, so much unbroken speech stops the agent: half a second, as
     ``fail_open`` does, is longer than nearly all backchannels. ``None``: never by speech alone,
     for those who had rather talk on than be stopped in error while the backend is away."""
