@@ -177,7 +177,8 @@ class _Probe(Host):
         """Do what can be done, wait for more, and return the time."""
         now = time.monotonic()
         driver.flush(now)
-        polled = {self._waker.fileno(): select.POLLIN, **driver.polled()}
+        polled = {self._waker.fileno(): select.POLLIN}
+        polled |= {thing.fileno(): mask for thing, mask in driver.polled().items()}
         for fd, mask in polled.items():
             self._poller.register(fd, mask)
         due = min(deadline, driver.deadline() or math.inf)

@@ -17,6 +17,7 @@ from bargein.core import (
     Verdict,
 )
 from bargein.errors import APIError
+from bargein.runtime.delivery import Delivery
 from bargein.runtime.listeners import Listeners
 from bargein.runtime.queue import EventQueue
 from bargein.telemetry import write_verdict
@@ -81,7 +82,8 @@ class DriverCounts:
 class Outbox(Outlet):
     """Turns a machine's verdicts into events and gives them to whoever listens.
 
-    Its :class:`~bargein.worker.Outlet` methods are called on the stream's worker thread.
+    Its :class:`~bargein.worker.Outlet` methods are called on a reactor's thread: queues are filled
+    at once, listeners are called on other threads, in the same order.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Outbox(Outlet):
         self._listeners = listeners
         self._hub = hub
         self._told = DriverCounts()
+        self._delivery: Delivery | None = None
 
     def verdict(self, verdict: Verdict) -> None:
         """Emit the event and its metrics."""
@@ -118,10 +121,13 @@ class Outbox(Outlet):
         )
         if verdict.span is not None:
             self._write_span(verdict.span, event)
-        heard = self._emit("overlapping_speech", event)
+        metrics = self._metrics(event, verdict)
+        # Whoever listens has most to lose by being late; then those who wait at a queue.
+        heard = self._listens("overlapping_speech")
+        if heard or self._listens("metrics_collected"):
+            self._call_listeners(event, metrics)
         heard |= self._hub.put(event)
         self.events.put(event, delivered=heard)
-        self._emit("metrics_collected", self._metrics(event, verdict))
 
     def _metrics(self, event: OverlappingSpeechEvent, verdict: Verdict) -> InterruptionMetrics:
         counts, told = self.counts(), self._told
@@ -146,22 +152,46 @@ class Outbox(Outlet):
         """Emit an error event."""
         log = logger.warning if recoverable else logger.error
         log("%s: %s (%s)", self._stream_id, error, "goes on" if recoverable else "given up")
-        self._emit(
-            "error",
-            InterruptionDetectionError(
+        if self._listens("error"):
+            event = InterruptionDetectionError(
                 timestamp=time.time(),
                 label=self._hub.label,
                 error=error,
                 recoverable=recoverable,
                 stream_id=self._stream_id,
-            ),
-        )
+            )
+            self._call_listeners(event)
 
     def end(self, error: BaseException | None) -> None:
         """End the queue."""
         logger.info("%s: ended%s", self._stream_id, "" if error is None else f" by {error}")
         self.events.end(error)
 
-    def _emit(self, kind: str, event: object) -> bool:
-        heard = self._listeners.emit(kind, event, self._stream_id)
-        return self._hub.listeners.emit(kind, event, self._stream_id) or heard
+    def is_current(self) -> bool:
+        """Whether the calling thread is in one of this stream's listeners."""
+        return self._delivery is not None and self._delivery.is_current
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until the listeners have been called; see :class:`~bargein.worker.Outlet`."""
+        return self._delivery is None or self._delivery.wait(timeout)
+
+    def _listens(self, kind: str) -> bool:
+        return self._listeners.any(kind) or self._hub.listeners.any(kind)
+
+    def _call_listeners(self, *events: object) -> None:
+        if self._delivery is None:
+            self._delivery = Delivery(self._stream_id, self._emit)
+        self._delivery.put(*events)
+
+    def _emit(self, event: object) -> None:
+        kind = _KINDS[type(event)]
+        self._listeners.emit(kind, event, self._stream_id)
+        self._hub.listeners.emit(kind, event, self._stream_id)
+
+
+_KINDS = {
+    OverlappingSpeechEvent: "overlapping_speech",
+    InterruptionMetrics: "metrics_collected",
+    InterruptionDetectionError: "error",
+}
+"""What each kind of event is listened for as."""

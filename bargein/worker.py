@@ -1,10 +1,8 @@
-"""A stream's one thread: it owns the machines and the drivers, and waits in one poll()."""
+"""A stream's worker: it owns the machines and the drivers. A reactor runs it."""
 
 from __future__ import annotations
 
 import logging
-import math
-import select
 import threading
 import time
 from collections import deque
@@ -29,7 +27,7 @@ from bargein.core.inbox import Inbox
 from bargein.core.pipeline import Pipeline
 from bargein.drivers.protocol import Driver, Host
 from bargein.errors import APIError, BargeinError, StateError
-from bargein.runtime.waker import Waker
+from bargein.runtime.reactor import Handle, Pollable, Reactors, reactors
 
 __all__ = ["Outlet", "Worker"]
 
@@ -47,7 +45,7 @@ CLOSE_PATIENCE = 0.2
 
 
 class Outlet:
-    """Where a worker's results go. Its methods are called on the worker's thread."""
+    """Where a worker's results go. Its methods are called on the reactor's thread: none blocks."""
 
     def verdict(self, verdict: Verdict) -> None:
         """An overlap is settled."""
@@ -61,12 +59,20 @@ class Outlet:
         """Nothing more will come."""
         raise NotImplementedError
 
+    def is_current(self) -> bool:
+        """Whether the calling thread is one that hands results on, and mustn't wait for that."""
+        return False
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until all results are handed on; return whether they are. Any thread."""
+        return True
+
 
 class Worker(Host):
-    """Runs a pipeline, its drivers and an inbox on a thread of its own.
+    """Runs a pipeline, its drivers and an inbox: a task of a reactor's.
 
     ``put``, ``push`` and the like are for any thread and never wait for I/O; the rest is the
-    thread's. :meth:`step` never blocks: a thread of its own is one way to run it.
+    reactor's. No step blocks.
     """
 
     def __init__(
@@ -77,6 +83,7 @@ class Worker(Host):
         inbox: Inbox,
         outlet: Outlet,
         drivers: Callable[[Worker], Iterable[Driver]],
+        reactors: Reactors = reactors,
     ) -> None:
         self.name = name
         # Reentrant: a forgotten stream's finalizer closes its worker from wherever the garbage
@@ -90,29 +97,29 @@ class Worker(Host):
         self._inbox = inbox
         self._outlet = outlet
         self._drivers = {driver.judge: driver for driver in drivers(self)}
-        self._waker = Waker()
-        self._poller = select.poll()
-        self._poller.register(self._waker.fileno(), select.POLLIN)
-        self._polled: dict[int, int] = {}
-        self._woken = True
+        self._reactors = reactors
+        self.handle: Handle | None = None
         self._state = self._machine.state
         self._results: list[Callable[[], None]] = []
         self._work: deque[tuple[Callable[[], list[Action]], float]] = deque()
         self._working = False
         self._patience = END_PATIENCE
+        self._begun = False
         self._ending = False
-        self._over = False
-        self._again = True
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.over = False
+        """Whether all is done, and nothing is left to be waited for."""
+        self.again = False
+        """Whether there is more to do already."""
+        self._left = threading.Event()
 
     # --- any thread -------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the thread."""
+        """Give the worker to a reactor. Raises ``RuntimeError`` if no thread can be started."""
         try:
-            self._thread.start()
+            self._reactors.add(self)
         except RuntimeError:  # the system has no thread left to give
-            self._leave()
+            self.leave()
             raise
 
     def push(self, frame: Any) -> None:
@@ -122,21 +129,21 @@ class Worker(Host):
             if self.failure is not None and self._deaf():
                 self.lost += 1
             elif self._inbox.push(frame, now):
-                self._waker.wake()
+                self.wake()
 
     def voice_activity(self, probability: float) -> None:
         """Take a VAD's probability; see :meth:`Inbox.voice_activity`."""
         now = time.monotonic()
         with self.lock:
             if not self._deaf() and self._inbox.voice_activity(probability, now):
-                self._waker.wake()
+                self.wake()
 
     def agent_audio(self, frame: Any, format: Any) -> None:
         """Take the agent's audio; see :meth:`Inbox.agent_audio`."""
         now = time.monotonic()
         with self.lock:
             if not self._deaf() and self._inbox.agent_audio(frame, format, now):
-                self._waker.wake()
+                self.wake()
 
     def put(self, item: Any) -> None:
         """Take a control item."""
@@ -144,7 +151,7 @@ class Worker(Host):
         with self.lock:
             if not self._deaf():
                 self._inbox.put(item, now)
-                self._waker.wake()
+                self.wake()
 
     def _deaf(self) -> bool:
         """Whether nobody listens any more, through no fault of the caller's; the lock is held."""
@@ -156,26 +163,34 @@ class Worker(Host):
 
     def wake(self) -> None:
         """Have :meth:`step` called soon."""
-        with self.lock:
-            self._waker.wake()
+        handle = self.handle
+        if handle is not None:
+            handle.wake()
 
     def close(self, timeout: float = CLOSE_TIMEOUT) -> bool:
-        """End now, waiting for nothing but the thread; return whether it ended in time."""
+        """End now, waiting for nothing but the end itself; return whether it came in time."""
         if isinstance(self.failure, StateError):
-            return True  # in a child after a fork: no thread runs, and the waker is the parent's
+            return True  # in a child after a fork: no thread runs
         with self.lock:
-            if not self._over:
+            if not self.over:
                 self._inbox.put(Close(), time.monotonic())
-                self._waker.wake()
-        if self._thread is threading.current_thread() or not self._thread.ident:
+                self.wake()
+        handle = self.handle
+        if handle is None or handle.is_current or self._outlet.is_current():
             return False
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        deadline = time.monotonic() + timeout
+        if not self.join(timeout):
+            return False
+        return self._outlet.wait(max(0.0, deadline - time.monotonic()))
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for the end without asking for it; return whether it came. Any other thread."""
+        return self._left.wait(timeout)
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread.is_alive()
+        """Whether a reactor runs it."""
+        return self.handle is not None and not self._left.is_set()
 
     @property
     def reconnects(self) -> int:
@@ -193,47 +208,39 @@ class Worker(Host):
         self.failure = error
         self._inbox = Inbox(self._inbox.format)
 
-    # --- the thread -------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        try:
-            now = time.monotonic()
-            for driver in self._drivers.values():
-                driver.start(now)
-            while not self._over:
-                if not self._again:
-                    self._wait()
-                self.step()
-        except BaseException as error:  # the last resort: no reader may wait for ever
-            logger.exception("%s: the worker failed; its stream ends", self.name)
-            self._end(error)
-        finally:
-            self._leave()
+    # --- the reactor's thread ---------------------------------------------------------------
 
     def step(self) -> None:
         """Do all that can be done now: what came, what was pushed, what is due. Never blocks."""
-        if self._woken:
-            self._waker.drain()
         now = time.monotonic()
-        self._again = False
-        for driver in self._drivers.values():
-            self._again |= driver.step(now)
+        drivers = self._drivers.values()
+        if not self._begun:
+            self._begun = True
+            for driver in drivers:
+                driver.start(now)
+        self.again = False
+        for driver in drivers:
+            self.again |= driver.step(now)
         with self.lock:
             items = self._inbox.detach()
         for stamped in items:
-            self._handle(stamped.item, stamped.now)
+            self._take(stamped.item, stamped.now)
         self._handle_deadlines()
         self._publish()
         now = time.monotonic()
-        for driver in self._drivers.values():
+        for driver in drivers:
             driver.flush(now)
+        if self._results:
+            self._deliver()
+        if self._ending and not self._results:
+            self.over = all(driver.done for driver in drivers)
+
+    def _deliver(self) -> None:
         results, self._results = self._results, []
         for deliver in results:
             deliver()
-        if self._ending and not self._results:
-            self._over = all(driver.done for driver in self._drivers.values())
 
-    def _handle(self, item: Any, now: float) -> None:
+    def _take(self, item: Any, now: float) -> None:
         if isinstance(item, Settings):
             for judge, driver in self._drivers.items():
                 if judge is Judge.PRIMARY:
@@ -263,30 +270,23 @@ class Worker(Host):
         with self.lock:
             self._inbox.attention = attention
             if attention.wake_after is not None and self._inbox.waiting >= attention.wake_after:
-                self._again = True
+                self.again = True
 
-    def _wait(self) -> None:
-        """Sleep until a descriptor is ready or something is due."""
-        self._watch()
-        deadlines = [self._machine.next_deadline()]
-        deadlines += [driver.deadline() for driver in self._drivers.values()]
-        due = min((d for d in deadlines if d is not None), default=None)
-        # poll() counts whole milliseconds: rounded down, it would spin through the last one
-        timeout = None if due is None else max(0, math.ceil((due - time.monotonic()) * 1e3))
-        self._woken = any(fd == self._waker.fileno() for fd, _ in self._poller.poll(timeout))
-
-    def _watch(self) -> None:
-        """Have poll() look at the drivers' descriptors as they are now."""
-        polled: dict[int, int] = {}
+    def polled(self) -> dict[Pollable, int]:
+        """Return what to wait for; see :class:`~bargein.runtime.reactor.Task`."""
+        polled: dict[Pollable, int] = {}
         for driver in self._drivers.values():
             polled.update(driver.polled())
-        if polled == self._polled:
-            return
-        for fd in self._polled.keys() - polled.keys():
-            self._poller.unregister(fd)
-        for fd, mask in polled.items():
-            self._poller.register(fd, mask)
-        self._polled = polled
+        return polled
+
+    def deadline(self) -> float | None:
+        """Return when something is due (monotonic seconds)."""
+        earliest = self._machine.next_deadline()
+        for driver in self._drivers.values():
+            due = driver.deadline()
+            if due is not None and (earliest is None or due < earliest):
+                earliest = due
+        return earliest
 
     def _do(self, work: Callable[[], list[Action]], now: float) -> None:
         """Have a machine work and carry out what it wants, all of it, before it gets more to do.
@@ -365,16 +365,15 @@ class Worker(Host):
         for driver in self._drivers.values():
             driver.finish(now, self._patience)
 
-    def _end(self, error: BaseException) -> None:
-        """End by an error of our own."""
+    def fail_by(self, error: BaseException) -> None:
+        """End by an error of our own: no reader may wait for ever."""
         self._fail(
             error
             if isinstance(error, BargeinError)
             else BargeinError(f"{self.name} failed by a bug of this library's: {error!r}")
         )
         try:
-            for deliver in self._results:
-                deliver()
+            self._deliver()
             for action in self._machine.handle(Close(), now=time.monotonic()):
                 if isinstance(action, EmitVerdict):
                     self._outlet.verdict(action.verdict)
@@ -382,12 +381,13 @@ class Worker(Host):
             logger.exception("%s: failed once more while it ended", self.name)
         self._outlet.end(self.failure)
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Leave nothing open."""
         for driver in self._drivers.values():
             try:
                 driver.close()
             except Exception:
                 logger.exception("%s: a driver failed while it was closed", self.name)
         with self.lock:
-            self._over = True
-            self._waker.close()
+            self.over = True
+        self._left.set()

@@ -30,6 +30,7 @@ from bargein.core import (
 from bargein.core.verdicts import Reason
 from bargein.errors import APIError
 from bargein.runtime.pool import Job, Lane, Pool
+from bargein.runtime.reactor import Pollable
 
 from .protocol import Host
 
@@ -157,7 +158,7 @@ class CallDriver:
     def update(self, settings: Settings, now: float) -> None:
         self._host.tell(settings, now)
 
-    def polled(self) -> dict[int, int]:
+    def polled(self) -> dict[Pollable, int]:
         return {}
 
     def flush(self, now: float) -> None: ...

@@ -1,4 +1,4 @@
-"""What a stream's worker and its drivers are to each other. All of it on the worker's thread."""
+"""What a stream's worker and its drivers are to each other. All of it on a reactor's thread."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Protocol
 from bargein.core import Input, Judge, Settings, State, Window
 from bargein.core.verdicts import Reason
 from bargein.errors import APIError
+from bargein.runtime.reactor import Pollable
 
 __all__ = ["Driver", "Host"]
 
 
 class Host(Protocol):
-    """What a driver may ask of its worker. ``wake`` is for any thread, the rest for the worker's.
+    """What a driver may ask of its worker. ``wake`` is for any thread, the rest for its reactor's.
 
     Times are monotonic seconds.
     """
@@ -62,8 +63,8 @@ class Driver(Protocol):
     def update(self, settings: Settings, now: float) -> None:
         """The user wants other settings."""
 
-    def polled(self) -> dict[int, int]:
-        """Return the descriptors to poll, with ``select.poll``'s event masks."""
+    def polled(self) -> dict[Pollable, int]:
+        """Return what to poll, with ``select.poll``'s event masks."""
 
     def step(self, now: float) -> bool:
         """Read what came and tell the host; return whether more is waiting already."""

@@ -46,6 +46,7 @@ from bargein.core.verdicts import Reason
 from bargein.core.websocket_connection import WebSocketConnection as WebSocketLife
 from bargein.errors import APIConnectionError, APIError, ProtocolError
 from bargein.runtime.pool import Job, Lane, Pool
+from bargein.runtime.reactor import Pollable
 from bargein.wire import websocket_frames as frames
 from bargein.wire.messages import (
     InterruptionWSDetectedMessage,
@@ -187,9 +188,9 @@ class WebSocketDriver:
     def update(self, settings: Settings, now: float) -> None:
         self._loop.feed(Update(settings), now)
 
-    def polled(self) -> dict[int, int]:
+    def polled(self) -> dict[Pollable, int]:
         return {
-            connection.fileno(): select.POLLIN | (select.POLLOUT if connection.wants_write else 0)
+            connection: select.POLLIN | (select.POLLOUT if connection.wants_write else 0)
             for connection in self._connections.values()
         }
 

@@ -1,4 +1,4 @@
-"""Listeners: functions that are called with events, on the thread that makes them."""
+"""Listeners: functions that are called with events."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EVENT_TYPES = ("overlapping_speech", "error", "metrics_collected")
 """What can be listened for."""
 
 SLOW = 0.1
-"""Seconds. A listener that takes longer holds up its stream's verdicts and is worth a word."""
+"""Seconds. A listener that takes longer holds up its stream's next events and is worth a word."""
 
 _OverlapListener = TypeVar("_OverlapListener", bound=Callable[[OverlappingSpeechEvent], object])
 _ErrorListener = TypeVar("_ErrorListener", bound=Callable[[InterruptionDetectionError], object])
@@ -54,6 +54,10 @@ class Listeners:
             self._listeners[kind] = tuple(
                 entry for entry in self._listeners[kind] if entry[0] != listener
             )
+
+    def any(self, kind: str) -> bool:
+        """Whether anybody listens for it."""
+        return bool(self._listeners[kind])
 
     def emit(self, kind: str, event: object, who: str) -> bool:
         """Call the listeners; return whether one was called. What they raise is logged."""
@@ -94,9 +98,9 @@ class Listeners:
 class EventEmitter:
     """What can be listened to: ``overlapping_speech``, ``error`` and ``metrics_collected``.
 
-    Thread-safe. Listeners are called on a stream's worker thread, outside any lock, after the
-    machine's work; they may call anything, ``close()`` too. One that raises, or takes over 100 ms,
-    is logged and harms nobody.
+    Thread-safe. Listeners are called on a thread of their own pool, outside any lock, a stream's
+    events one after the other; they may call anything, ``close()`` too. One that raises, or takes
+    over 100 ms, is logged and harms nobody.
     """
 
     _listeners: Listeners

@@ -1,4 +1,4 @@
-"""Bounded pools of threads for calls that block: connects, HTTP requests, inference.
+"""Bounded pools of threads for calls that block: connects, HTTP requests, inference, listeners.
 
 Work comes in lanes. A lane runs at most so many jobs at a time (one, for a session that isn't
 thread-safe), and lanes take turns, so that a busy stream can't starve the others. A job that no
@@ -24,6 +24,7 @@ __all__ = [
     "connect_pool",
     "http_pool",
     "inference_pool",
+    "listener_pool",
 ]
 
 logger = logging.getLogger("bargein")
@@ -36,6 +37,9 @@ HTTP_THREADS = 64
 
 MAX_INFERENCE_THREADS = 4
 """Threads. NumPy holds the interpreter's lock for much of a small model's work: more don't help."""
+
+LISTENER_THREADS = 64
+"""Streams whose listeners are called at a time. One is enough while they are quick."""
 
 IDLE_SECONDS = 10.0
 """Seconds that a thread without work stays: longer than a pause in a call."""
@@ -101,6 +105,11 @@ class Pool:
         self._threads: set[threading.Thread] = set()
         self._waiting = 0
         self._stopped = False
+
+    @property
+    def has_threads(self) -> bool:
+        """Whether anybody is there to take a job."""
+        return bool(self._threads)
 
     def resize(self, size: int) -> None:
         """Allow another number of threads from here on."""
@@ -198,6 +207,8 @@ class Pool:
 connect_pool = Pool("bargein-pool-connect", CONNECT_THREADS)
 http_pool = Pool("bargein-pool-http", HTTP_THREADS)
 inference_pool = Pool("bargein-pool-inference", min(os.cpu_count() or 1, MAX_INFERENCE_THREADS))
+listener_pool = Pool("bargein-pool-listener", LISTENER_THREADS)
+_POOLS = (connect_pool, http_pool, inference_pool, listener_pool)
 
 
 def configure_pools(
@@ -227,7 +238,7 @@ def configure_pools(
 
 
 def _after_fork() -> None:
-    for pool in (connect_pool, http_pool, inference_pool):
+    for pool in _POOLS:
         pool.reset()
 
 

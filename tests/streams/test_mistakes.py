@@ -243,13 +243,19 @@ def test_mistake_11_what_nobody_reads_is_bounded_and_counted() -> None:
 
 
 def test_mistake_11_audio_that_comes_faster_than_it_can_be_taken_is_bounded_and_counted() -> None:
-    go = threading.Event()
+    go, reached = threading.Event(), threading.Event()
+
+    class Span:  # a listener can't hold the worker up, but this can
+        def set_attribute(self, name: str, value: object) -> None:
+            reached.set()
+            go.wait(BOUND)
+
     detector = AdaptiveInterruptionDetector(backend=lambda window: [0.0])
     with detector, detector.stream(sample_rate=16_000) as stream:
-        stream.on("overlapping_speech", lambda _: go.wait(BOUND))  # holds the worker up
         stream.agent_speech_started()
-        stream.overlap_speech_started()
+        stream.overlap_speech_started(span=Span())
         stream.agent_speech_ended()
+        assert reached.wait(BOUND)
         stream.agent_speech_started()
         stream.overlap_speech_started()
         for _ in range(120):

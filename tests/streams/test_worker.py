@@ -129,17 +129,15 @@ def test_what_a_driver_tells_waits_until_all_actions_are_carried_out() -> None:
     worker, driver, _ = build(on, inference_timeout=0.05)
     worker.put(AgentSpeechStarted())
     worker.put(OverlapSpeechStarted())
-    driver.start(0.0)
     worker.push(bytes(3200))
     worker.step()
     assert driver.log == ["send 1"]
     worker.push(bytes(3200))
     worker.step()
-    while len(driver.log) == 1:
-        worker._wait()
+    while len(driver.log) == 1:  # its deadline is 50 ms away
         worker.step()
     assert driver.log == ["send 1", "cancel 1", "send 2", "cancel 2"]
-    worker._leave()
+    worker.leave()
 
 
 @pytest.mark.parametrize("grace", [0.0, BOUND])
@@ -158,7 +156,7 @@ def test_a_stream_that_fails_settles_what_is_open_first(grace: float) -> None:
     worker.put(OverlapSpeechStarted())
     worker.push(bytes(3200))
     assert results.ended.wait(BOUND)
-    worker._thread.join(BOUND)
+    worker.join(BOUND)
     assert results.log == ["error gone", "inconclusive connection", "end gone"]
     assert driver.log[-1] == "closed"
     worker.push(bytes(3200))
@@ -178,13 +176,12 @@ def test_a_driver_that_fails_at_the_end_keeps_nothing_open(
     assert worker.close(BOUND)
     assert results.log == ["end None"]
     assert "stuck" in caplog.text
-    assert worker._waker.fileno() == -1
 
 
 def test_close_before_the_start_waits_for_nothing() -> None:
     worker, _, _ = build({})
     assert worker.close(BOUND) is False
-    worker._leave()
+    worker.leave()
 
 
 def test_a_failure_at_the_end_of_a_failure_loses_no_reader(
@@ -200,7 +197,7 @@ def test_a_failure_at_the_end_of_a_failure_loses_no_reader(
     worker.put(OverlapSpeechStarted())
     worker.push(bytes(3200))
     assert results.ended.wait(BOUND)
-    worker._thread.join(BOUND)
+    worker.join(BOUND)
     assert len(results.log) == 1
     assert "ZeroDivisionError" in results.log[0]
     assert "failed once more" in caplog.text

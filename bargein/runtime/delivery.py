@@ -1,0 +1,110 @@
+"""How events reach users' listeners: in order for each stream, never on a reactor's thread.
+
+A listener may block, and a reactor runs other streams as well. So each stream's events are given
+out one after the other on a thread of a pool; a stream without listeners needs none.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from bargein.core import OverlappingSpeechEvent
+
+from .pool import Lane, Pool, listener_pool
+
+__all__ = ["Delivery"]
+
+logger = logging.getLogger("bargein")
+
+MAX_WAITING = 1024
+"""Events that wait for a listener that hangs: a quarter of an hour of busy overlaps."""
+
+MAX_ARRAYS = 16
+"""Of them, those that keep their windows: 1.5 MB."""
+
+
+class Delivery:
+    """A stream's events on their way to its listeners, one after the other. Thread-safe.
+
+    ``give`` is called with each, on some thread of the pool's. Past :data:`MAX_WAITING` the oldest
+    go; that is counted, and logged once.
+    """
+
+    def __init__(
+        self, name: str, give: Callable[[object], object], pool: Pool = listener_pool
+    ) -> None:
+        self.dropped = 0
+        self._name = name
+        self._give = give
+        self._pool = pool
+        self._lane = Lane(pool)
+        self._events: deque[object] = deque()
+        self._changed = threading.Condition(threading.Lock())
+        self._busy = False
+        self._thread: int | None = None
+
+    def put(self, *events: object) -> None:
+        """Give events out after those before them; never waits."""
+        with self._changed:
+            for event in events:
+                self._append(event)
+            first, self._busy = not self._busy, True
+        if first:
+            job = self._lane.submit(self._run)
+            # Where no thread can be had (the interpreter is at its end) it is done here: late
+            # listeners are better than none, and there are no calls left to be held up.
+            if not self._pool.has_threads and job.withdraw():
+                self._run()
+
+    def _append(self, event: object) -> None:
+        events = self._events
+        events.append(event)
+        if len(events) > MAX_ARRAYS:
+            old = events[-MAX_ARRAYS - 1]
+            if isinstance(old, OverlappingSpeechEvent) and old.speech_input is not None:
+                events[-MAX_ARRAYS - 1] = old.without_arrays()
+        if len(events) > MAX_WAITING:
+            events.popleft()
+            self.dropped += 1
+            if self.dropped == 1:
+                logger.warning(
+                    "%s: a listener doesn't come back; the oldest of %d events go unheard",
+                    self._name,
+                    MAX_WAITING,
+                )
+
+    def _run(self) -> None:
+        self._thread = threading.get_ident()
+        while True:
+            with self._changed:
+                if not self._events:
+                    self._busy = False
+                    self._thread = None
+                    self._changed.notify_all()
+                    return
+                event = self._events.popleft()
+            try:
+                self._give(event)
+            except BaseException:  # the thread isn't the event's to end
+                logger.exception("%s: an event couldn't be given to its listeners", self._name)
+            del event  # a window mustn't be kept until the next
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the calling thread is the one that gives an event out now."""
+        return self._thread == threading.get_ident()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until no event is left to be given out; return whether that is so."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while self._busy:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                self._changed.wait(left)
+            return True

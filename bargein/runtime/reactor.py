@@ -1,0 +1,329 @@
+"""Reactors: a few threads that run all streams' work, each waiting in one poll for all of its own.
+
+A thread of its own for each stream wakes up twice a window, each time with cold caches, and takes
+the interpreter's lock from the others. A reactor wakes up once for all that is ready and does it
+in one go. What it runs are *tasks*: their steps never block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import logging
+import os
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from .waker import Waker
+
+__all__ = ["Handle", "Pollable", "Reactors", "Task", "reactors"]
+
+logger = logging.getLogger("bargein")
+
+REACTORS = 1
+"""Threads a process. Python's steps hold the interpreter's lock, so a second thread runs beside the
+first for the kernel's part alone, and costs more in hand-overs of the lock than that brings."""
+
+
+class Pollable(Protocol):
+    """Something with a descriptor."""
+
+    def fileno(self) -> int:
+        """Return the descriptor; -1 once it is closed."""
+
+
+class Task(Protocol):
+    """What a reactor runs. All of it is called on the reactor's thread, and must not block."""
+
+    name: str
+    """Of it, in log lines."""
+
+    handle: Handle | None
+    """Its place, set before its first step."""
+
+    again: bool
+    """Whether to call :meth:`step` again, after the other tasks' turn."""
+
+    over: bool
+    """Whether it has ended."""
+
+    def step(self) -> None:
+        """Do all that can be done now."""
+
+    def polled(self) -> Mapping[Any, int]:
+        """Return what to wait for: :class:`Pollable` to ``select.poll``'s event mask."""
+
+    def deadline(self) -> float | None:
+        """Return when to call :meth:`step` at the latest (monotonic seconds)."""
+
+    def fail_by(self, error: BaseException) -> None:
+        """End because of an error of its own, which is logged already."""
+
+    def leave(self) -> None:
+        """Leave nothing open; the last call."""
+
+
+class Handle:
+    """A task's place in its reactor."""
+
+    __slots__ = ("_reactor", "called", "due", "gone", "task", "watched")
+
+    def __init__(self, reactor: Reactor, task: Task) -> None:
+        self._reactor = reactor
+        self.task = task
+        self.called = False
+        """Whether its turn comes without anybody calling once more."""
+        self.due: float | None = None
+        self.gone = False
+        self.watched: dict[Any, int] = {}
+        """What is polled for it, and with which descriptor it was registered."""
+
+    def wake(self) -> None:
+        """Have the task's step called soon. Any thread; never waits.
+
+        What the step is to find must be there before this.
+        """
+        if not self.called:
+            self.called = True
+            self._reactor.call(self)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the calling thread is the one that runs the task."""
+        return self._reactor.thread is threading.current_thread()
+
+
+class Reactor:
+    """One thread, from the first of its tasks to the last."""
+
+    def __init__(self, group: Reactors, name: str, *, use_epoll: bool) -> None:
+        self.size = 0
+        """Tasks, those too whose first turn is still to come. The group's lock guards it."""
+        self._group = group
+        self._waker = Waker()
+        self._rousing = threading.Lock()
+        self._poller = _Poller(use_epoll)
+        self._poller.register(self._waker.fileno(), select.POLLIN)
+        self._handles: dict[int, Handle] = {}
+        """Who is interested in a descriptor."""
+        self._masks: dict[int, int] = {}
+        self._ready: deque[Handle] = deque()
+        self._dues: list[tuple[float, int, Handle]] = []
+        """A heap. An entry counts if it is its handle's ``due``; others are left until they come
+        to the front: taking them out would cost more."""
+        self._numbers = itertools.count()
+        self._asleep = False
+        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    # --- any thread -------------------------------------------------------------------------
+
+    def call(self, handle: Handle) -> None:
+        """Give a task its turn."""
+        self._ready.append(handle)
+        # Either this sees that the thread sleeps, or the thread sees what was appended: it looks
+        # after it has said that it goes to sleep.
+        if self._asleep:
+            with self._rousing:
+                self._waker.wake()
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        with self._rousing:
+            self._waker.close()
+        self._poller.close()
+
+    # --- the thread -------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while self.size or not self._group.retire(self):
+                self._wait()
+                self._give_turns()
+        finally:
+            self.close()
+
+    def _wait(self) -> None:
+        """Sleep until a task is called, a descriptor is ready, or something is due."""
+        self._asleep = True
+        timeout = 0.0 if self._ready else self._time_left()
+        events = self._poller.poll(timeout)
+        self._asleep = False
+        for fd, _ in events:
+            handle = self._handles.get(fd)
+            if handle is not None:
+                handle.wake()
+            else:
+                self._waker.drain()
+        if self._dues:
+            now = time.monotonic()
+            while self._dues and self._dues[0][0] <= now:
+                due, _, handle = heapq.heappop(self._dues)
+                if handle.due == due:
+                    handle.due = None
+                    handle.wake()
+
+    def _time_left(self) -> float | None:
+        """Return the seconds until something is due; ``None``: nothing is."""
+        dues = self._dues
+        while dues and dues[0][2].due != dues[0][0]:
+            heapq.heappop(dues)
+        return max(0.0, dues[0][0] - time.monotonic()) if dues else None
+
+    def _give_turns(self) -> None:
+        """Let each task that is ready have one turn; who wants another waits for the others."""
+        for _ in range(len(self._ready)):
+            handle = self._ready.popleft()
+            handle.called = False  # before the step: a call in the middle of it counts
+            if not handle.gone:
+                self._step(handle)
+
+    def _step(self, handle: Handle) -> None:
+        task = handle.task
+        try:
+            task.step()
+            if not task.over:
+                self._look_after(handle)
+                return
+        except BaseException as error:  # the last resort: no other task may suffer from it
+            logger.exception("%s: the worker failed; its stream ends", task.name)
+            self._guard(task.fail_by, error)
+        self._leave(handle)
+
+    def _look_after(self, handle: Handle) -> None:
+        """Wait for what the task waits for now."""
+        task = handle.task
+        self._watch(handle, task.polled())
+        due = task.deadline()
+        if due != handle.due:
+            handle.due = due
+            if due is not None:
+                heapq.heappush(self._dues, (due, next(self._numbers), handle))
+        if task.again:
+            handle.wake()
+
+    def _watch(self, handle: Handle, wanted: Mapping[Any, int]) -> None:
+        # What a task has closed is gone from epoll, and its number may be in use again. So things
+        # are told apart by identity, and what is gone is taken off before the new is put on.
+        watched = handle.watched
+        for thing in [thing for thing in watched if thing not in wanted] if watched else ():
+            self._unwatch(watched.pop(thing))
+        for thing, mask in wanted.items():
+            fd = watched.get(thing)
+            if fd is None:
+                fd = thing.fileno()
+                self._poller.register(fd, mask)
+                watched[thing], self._handles[fd], self._masks[fd] = fd, handle, mask
+            elif self._masks[fd] != mask:
+                self._poller.modify(fd, mask)
+                self._masks[fd] = mask
+
+    def _unwatch(self, fd: int) -> None:
+        self._poller.unregister(fd)
+        del self._handles[fd], self._masks[fd]
+
+    def _leave(self, handle: Handle) -> None:
+        handle.gone, handle.due = True, None
+        self._watch(handle, {})
+        self._guard(handle.task.leave)
+        self._group.leave(self)
+
+    @staticmethod
+    def _guard(call: Any, *arguments: object) -> None:
+        try:
+            call(*arguments)
+        except BaseException:
+            logger.exception("a stream failed once more while it ended")
+
+
+class _Poller:
+    """``epoll`` where there is one, else ``poll``, by the same calls. Timeouts are in seconds."""
+
+    def __init__(self, use_epoll: bool) -> None:
+        self._epoll: Any = select.epoll() if use_epoll else None
+        self._poll: Any = None if use_epoll else select.poll()
+        poller: Any = self._epoll or self._poll
+        self.register, self.modify = poller.register, poller.modify
+
+    def poll(self, timeout: float | None) -> list[tuple[int, int]]:
+        """Wait for events, at most ``timeout`` seconds (``None``: for ever)."""
+        events: list[tuple[int, int]]
+        if self._epoll is not None:
+            events = self._epoll.poll(timeout)
+        else:
+            events = self._poll.poll(None if timeout is None else timeout * 1e3)
+        return events
+
+    def unregister(self, fd: int) -> None:
+        """Take a descriptor off, closed or not."""
+        with contextlib.suppress(OSError):  # closed: epoll has forgotten it by itself
+            (self._epoll or self._poll).unregister(fd)
+
+    def close(self) -> None:
+        """Give epoll's own descriptor back."""
+        if self._epoll is not None:
+            self._epoll.close()
+
+
+class Reactors:
+    """At most ``size`` reactors, started with their first task, gone with their last. Thread-safe.
+
+    ``name`` begins their threads' names.
+    """
+
+    def __init__(self, name: str, size: int, *, use_epoll: bool = hasattr(select, "epoll")) -> None:
+        self.name = name
+        self.size = size
+        self._use_epoll = use_epoll
+        self._numbers = itertools.count(1)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all: what a child must do after a fork."""
+        self._lock = threading.Lock()
+        self._reactors: list[Reactor] = []
+
+    def add(self, task: Task) -> None:
+        """Run a task until it is over. Raises ``RuntimeError`` if no thread can be started."""
+        with self._lock:
+            reactor = self._choose()
+            reactor.size += 1
+        task.handle = handle = Handle(reactor, task)
+        handle.wake()
+
+    def _choose(self) -> Reactor:
+        if self._reactors:
+            least = min(self._reactors, key=lambda reactor: reactor.size)
+            if len(self._reactors) >= self.size or not least.size:
+                return least
+        reactor = Reactor(self, f"{self.name}-{next(self._numbers)}", use_epoll=self._use_epoll)
+        try:
+            reactor.thread.start()  # it can't retire before its first task: the lock is held
+        except BaseException:
+            reactor.close()
+            raise
+        self._reactors.append(reactor)
+        return reactor
+
+    def leave(self, reactor: Reactor) -> None:
+        """One of a reactor's tasks has ended."""
+        with self._lock:
+            reactor.size -= 1
+
+    def retire(self, reactor: Reactor) -> bool:
+        """Take a reactor out of service if no task came meanwhile; return whether it is."""
+        with self._lock:
+            if reactor.size:
+                return False
+            self._reactors.remove(reactor)
+            return True
+
+
+reactors = Reactors("bargein-reactor", REACTORS)
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=reactors.reset)

@@ -1,0 +1,408 @@
+"""Reactors: many tasks on one thread, none of which harms another."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from bargein.runtime.reactor import Handle, Reactors
+from tests.drivers.servers import BOUND
+from tests.fresh import run_fresh
+
+
+class Task:
+    """Steps when it is called; ``does`` says what a step does."""
+
+    name = "task"
+
+    def __init__(self, does: Callable[[Task], None] = lambda task: None) -> None:
+        self.does = does
+        self.handle: Handle | None = None
+        self.again = self.over = False
+        self.due: float | None = None
+        self.things: dict[socket.socket, int] = {}
+        self.log: queue.Queue[str] = queue.Queue()
+        self.thread = ""
+
+    def step(self) -> None:
+        self.thread = threading.current_thread().name
+        self.does(self)
+        self.log.put("step")
+
+    def polled(self) -> dict[socket.socket, int]:
+        return self.things
+
+    def deadline(self) -> float | None:
+        return self.due
+
+    def fail_by(self, error: BaseException) -> None:
+        self.log.put(f"failed by {error!r}")
+
+    def leave(self) -> None:
+        self.log.put("left")
+
+    def wake(self) -> None:
+        assert self.handle is not None
+        self.handle.wake()
+
+    def expect(self, *lines: str) -> None:
+        assert [self.log.get(timeout=BOUND) for _ in lines] == list(lines)
+
+    def end(self) -> None:
+        self.does = finish
+        self.wake()
+        while self.log.get(timeout=BOUND) != "left":
+            pass
+
+
+def finish(task: Task) -> None:
+    task.over = True
+
+
+@pytest.fixture(params=[True, False], ids=["epoll", "poll"])
+def reactors(request: pytest.FixtureRequest) -> Iterator[Reactors]:
+    if request.param and not hasattr(select, "epoll"):
+        pytest.skip("this system has no epoll")
+    made = Reactors("test-reactor", 1, use_epoll=request.param)
+    yield made
+    wait_until_gone()
+
+
+def wait_until_gone() -> None:
+    for thread in threading.enumerate():
+        if thread.name.startswith("test-reactor"):
+            thread.join(BOUND)
+            assert not thread.is_alive()
+
+
+def test_one_thread_runs_all_tasks_and_goes_with_the_last(reactors: Reactors) -> None:
+    tasks = [Task() for _ in range(3)]
+    for task in tasks:
+        reactors.add(task)
+        task.expect("step")
+    assert {task.thread for task in tasks} == {"test-reactor-1"}
+    for task in tasks:
+        task.end()
+    wait_until_gone()
+    another = Task(finish)
+    reactors.add(another)
+    another.expect("step", "left")
+    assert another.thread == "test-reactor-2"
+
+
+def test_a_wake_in_a_step_leads_to_another(reactors: Reactors) -> None:
+    woken: list[int] = []
+
+    def once(task: Task) -> None:
+        if not woken:
+            woken.append(1)
+            task.wake()
+
+    task = Task(once)
+    reactors.add(task)
+    task.expect("step", "step")
+    task.end()
+    assert task.log.empty()
+
+
+def test_who_has_more_to_do_waits_for_the_others(reactors: Reactors) -> None:
+    order: list[str] = []
+    both = threading.Barrier(2)
+
+    def first(task: Task) -> None:
+        if not order:
+            both.wait(BOUND)  # the other is there
+            both.wait(BOUND)
+        order.append("busy")
+        task.again = len(order) < 4
+
+    busy, other = Task(first), Task(lambda task: order.append("other"))
+    reactors.add(busy)
+    both.wait(BOUND)
+    reactors.add(other)
+    both.wait(BOUND)
+    busy.expect("step", "step", "step")
+    other.expect("step")
+    assert order == ["busy", "other", "busy", "busy"]
+    busy.end()
+    other.end()
+
+
+def test_descriptors_are_watched_until_they_are_closed(reactors: Reactors) -> None:
+    def read(task: Task) -> None:
+        for sock in list(task.things):
+            data = sock.recv(10)
+            task.log.put(data.decode())
+            if not data:
+                sock.close()
+                del task.things[sock]
+
+    task = Task(read)
+    for _ in range(3):  # the numbers are used again
+        near, far = socket.socketpair()
+        task.things[near] = select.POLLIN
+        far.send(b"first")
+        if task.handle is None:
+            reactors.add(task)
+        else:
+            task.wake()
+        task.expect("first", "step")
+        far.send(b"more")
+        task.expect("more", "step")
+        far.close()
+        task.expect("", "step")
+    task.end()
+
+
+def test_a_closed_descriptors_number_may_be_in_use_again(reactors: Reactors) -> None:
+    """A connection that is lost and made anew in one step: epoll has forgotten the old one."""
+    pairs = [socket.socketpair()]
+    task = Task()
+    task.things = {pairs[0][0]: select.POLLIN}
+    reactors.add(task)
+    task.expect("step")
+    number = pairs[0][0].fileno()
+
+    def exchange(task: Task) -> None:
+        task.does = lambda task: None
+        pairs[0][0].close()
+        near, far = socket.socketpair()
+        if near.fileno() != number:
+            os.dup2(near.fileno(), number)
+            near.close()
+            near = socket.socket(fileno=number)
+        pairs.append((near, far))
+        task.things = {near: select.POLLIN}
+
+    task.does = exchange
+    task.wake()
+    task.expect("step")
+    pairs[1][1].send(b"x")
+    task.expect("step")
+    task.end()
+    for pair in pairs:
+        for sock in pair:
+            sock.close()
+
+
+def test_a_mask_may_change(reactors: Reactors) -> None:
+    near, far = socket.socketpair()
+    task = Task()
+    task.things = {near: select.POLLIN}
+    reactors.add(task)
+    task.expect("step")
+
+    def done(task: Task) -> None:
+        task.things = {near: select.POLLIN}
+
+    def want(task: Task) -> None:
+        task.things = {near: select.POLLIN | select.POLLOUT}
+        task.does = done
+
+    task.does = want
+    task.wake()
+    task.expect("step", "step")  # the second, because it can be written to
+    task.end()
+    near.close()
+    far.close()
+
+
+def test_what_is_due_is_done_and_a_deadline_may_move(reactors: Reactors) -> None:
+    def later(task: Task) -> None:
+        task.due = None if task.due else time.monotonic() + 0.01
+
+    task, never = Task(later), Task()
+    never.due = time.monotonic() + 10 * BOUND
+    reactors.add(never)
+    never.expect("step")
+    reactors.add(task)
+    task.expect("step", "step")
+
+    def put_off(task: Task) -> None:
+        task.due = time.monotonic() + 10 * BOUND
+
+    task.does = put_off
+    for _ in range(3):
+        task.wake()
+        task.expect("step")
+    task.end()
+    never.end()
+    assert never.log.empty()
+
+
+def test_a_step_that_raises_ends_its_own_task_alone(
+    reactors: Reactors, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(task: Task) -> None:
+        raise SystemExit("oh")
+
+    near, far = socket.socketpair()
+    well, ill = Task(), Task()
+    ill.things = {near: select.POLLIN}
+    reactors.add(well)
+    reactors.add(ill)
+    well.expect("step")
+    ill.expect("step")
+    ill.does = broken
+    ill.wake()
+    ill.expect("failed by SystemExit('oh')", "left")
+    far.send(b"nobody is interested")
+    ill.wake()
+    well.wake()
+    well.expect("step")
+    assert ill.log.empty()
+    assert "task: the worker failed" in caplog.text
+    well.end()
+    near.close()
+    far.close()
+
+
+def test_a_task_that_fails_at_its_end_too_is_gone_all_the_same(
+    reactors: Reactors, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Hopeless(Task):
+        def leave(self) -> None:
+            super().leave()
+            raise ZeroDivisionError("once more")
+
+    task = Hopeless(finish)
+    reactors.add(task)
+    task.expect("step", "left")
+    wait_until_gone()
+    assert "failed once more" in caplog.text
+
+
+def test_a_descriptor_that_cannot_be_watched_ends_its_task(
+    reactors: Reactors, caplog: pytest.LogCaptureFixture
+) -> None:
+    closed = socket.socket()
+    closed.close()
+    task = Task()
+    task.things = {closed: select.POLLIN}
+    with caplog.at_level(logging.CRITICAL):
+        reactors.add(task)
+        task.expect("step")
+        assert task.log.get(timeout=BOUND).startswith("failed by ")
+        task.expect("left")
+
+
+def test_who_is_current(reactors: Reactors) -> None:
+    found = []
+
+    def look(task: Task) -> None:
+        assert task.handle is not None
+        found.append(task.handle.is_current)
+
+    task = Task(look)
+    reactors.add(task)
+    task.expect("step")
+    assert found == [True]
+    assert task.handle is not None
+    assert not task.handle.is_current
+    task.end()
+
+
+def test_a_wake_after_the_end_does_nothing(reactors: Reactors) -> None:
+    task = Task(finish)
+    reactors.add(task)
+    task.expect("step", "left")
+    wait_until_gone()
+    task.wake()
+    assert task.log.empty()
+
+
+def test_no_thread_to_be_had(reactors: Reactors, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_more(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_more)
+        with pytest.raises(RuntimeError):
+            reactors.add(Task())
+    task = Task(finish)
+    reactors.add(task)
+    task.expect("step", "left")
+
+
+def test_several_reactors_share_the_tasks() -> None:
+    reactors = Reactors("test-reactor", 2)
+    tasks = [Task() for _ in range(4)]
+    for task in tasks:
+        reactors.add(task)
+        task.expect("step")
+    names = [task.thread for task in tasks]
+    assert sorted(names) == ["test-reactor-1"] * 2 + ["test-reactor-2"] * 2
+    for task in tasks:
+        task.end()
+    wait_until_gone()
+
+
+def test_wakes_from_many_threads_lose_nothing(reactors: Reactors) -> None:
+    """Each leaves something before it wakes; all of it is found, whoever was first."""
+    left: list[queue.SimpleQueue[int]] = [queue.SimpleQueue() for _ in range(4)]
+    found = [0] * 4
+    done = threading.Event()
+
+    def look(number: int) -> Callable[[Task], None]:
+        def take(task: Task) -> None:
+            while not left[number].empty():
+                left[number].get()
+                found[number] += 1
+            if sum(found) == 4 * 4 * 500:
+                done.set()
+
+        return take
+
+    tasks = [Task(look(number)) for number in range(4)]
+    for task in tasks:
+        reactors.add(task)
+
+    def pester() -> None:
+        for _ in range(500):
+            for number, task in enumerate(tasks):
+                left[number].put(1)
+                task.wake()
+
+    threads = [threading.Thread(target=pester) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert done.wait(BOUND)
+    for task in tasks:
+        task.end()
+
+
+FORK = """
+import os, warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 on: a fork with threads
+import threading
+from bargein.runtime.reactor import reactors
+from tests.runtime.test_reactor import Task, finish
+
+task = Task()
+reactors.add(task)
+task.expect("step")
+child = os.fork()
+own = Task(finish)
+reactors.add(own)
+own.expect("step", "left")
+if not child:
+    os._exit(0 if own.thread == "bargein-reactor-2" else 3)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), own.thread)
+task.end()
+"""
+
+
+def test_a_child_has_reactors_of_its_own() -> None:
+    here = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+    done = run_fresh("-c", f"import sys; sys.path.append({here!r})" + FORK)
+    assert (done.stderr, done.stdout) == ("", "0 bargein-reactor-1\n")
