@@ -11,9 +11,15 @@ from typing import Any
 
 _HOMES = {
     "Answer": "line",
+    "AsteriskWebSocketServer": "lines.websocket",
+    "AudioSocketServer": "lines.audiosocket",
+    "Dialect": "codecs.dialects",
     "EndReason": "line",
     "Line": "line",
     "LineHandler": "line",
+    "MediaStreamsServer": "lines.websocket",
+    "RtpEndpoint": "lines.rtp",
+    "SipAnswerer": "lines.sip",
 }
 """Public names, and the module below this package in which each lives."""
 
