@@ -1,9 +1,9 @@
 """The learned judge's network, in NumPy: is this overlap an interruption, chunk by chunk?
 
-A few small networks of one shape (they differ by the seed they were trained from) hear the same
-features of each chunk of 32 ms; their scores are averaged::
+One small network, or a few of one shape that differ by the seed they were trained from, hear the
+features of each chunk of 32 ms; several's scores are averaged::
 
-    features (420) -> linear (64), ReLU -> GRU (64) -> linear (1)
+    features (420) -> linear (W), ReLU -> GRU (W) -> linear (1)
 
 and a calibration, which depends on how long ago speech was noticed, turns the score into a
 probability. ``training/`` holds all that made the weights.
@@ -65,8 +65,9 @@ _FULL_SCALE_POWER = 32_768.0**2 * 512
 _LONGEST = 62
 """Chunks (2 s) up to which time is told apart; no training overlap was longer."""
 
-_SPAN = 64
-"""Units in each layer; products stay below 9,216 elements, where OpenBLAS starts its threads."""
+_LARGEST = 9_216
+"""Elements of a matrix from which on OpenBLAS starts its threads; larger ones are cut into blocks
+of columns below that."""
 
 _FILE = "judge.npz"
 
@@ -76,7 +77,7 @@ class JudgeState:
     """What the networks remember of one stream's overlap. Belongs to its session."""
 
     hidden: Floats
-    """(E, 64), of E networks."""
+    """(E, W), of E networks."""
     heard: int = 0
     """Chunks so far."""
     noticed: int | None = None
@@ -112,19 +113,29 @@ class Network:
             array.setflags(write=False)
             return array
 
-        def blocks(name: str, rows: int, columns: int, parts: int) -> Floats:
-            whole = fixed(name, count, rows, columns).reshape(count, rows, parts, -1)
-            made = np.ascontiguousarray(whole.transpose(0, 2, 1, 3))
+        def blocks(array: Floats) -> Floats:
+            _, rows, columns = array.shape
+            cut = array.reshape(count, rows, _parts(rows, columns), -1)
+            made: Floats = np.ascontiguousarray(cut.transpose(0, 2, 1, 3))
             made.setflags(write=False)
             return made
 
-        self._front = blocks("front", FEATURES, _SPAN, 4)
-        self._front_bias = fixed("front_bias", count, _SPAN)
-        self._inputs = blocks("inputs", _SPAN, 3 * _SPAN, 3)
-        self._inputs_bias = fixed("inputs_bias", count, 3 * _SPAN)
-        self._hidden = blocks("hidden", _SPAN, 3 * _SPAN, 3)
-        self._hidden_bias = fixed("hidden_bias", count, 3 * _SPAN)
-        self._out = fixed("out", count, _SPAN)
+        self.width = width = int(np.shape(arrays["out"])[-1])
+        """Units in each layer."""
+        gates = 3 * width
+        # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: the reset and update gates' halves are taken here.
+        halves = np.ones(gates, np.float32)
+        halves[: 2 * width] = 0.5
+        hidden_bias = fixed("hidden_bias", count, gates) * halves
+        inputs_bias = fixed("inputs_bias", count, gates) * halves
+        inputs_bias[:, : 2 * width] += hidden_bias[:, : 2 * width]
+        self._front = blocks(fixed("front", count, FEATURES, width))
+        self._front_bias = fixed("front_bias", count, width)
+        self._inputs = blocks(fixed("inputs", count, width, gates) * halves)
+        self._inputs_bias = inputs_bias
+        self._hidden = blocks(fixed("hidden", count, width, gates) * halves)
+        self._hidden_bias = np.ascontiguousarray(hidden_bias[:, 2 * width :])
+        self._out = fixed("out", count, width)
         self._out_bias = float(fixed("out_bias", count).mean())
         self._limits = [float(value) for value in fixed("limits", *arrays["limits"].shape)]
         self._slope = float(fixed("slope"))
@@ -155,7 +166,7 @@ class Network:
 
     def new_state(self) -> JudgeState:
         """The state before an overlap's first chunk."""
-        return JudgeState(np.zeros((self.count, _SPAN), np.float32))
+        return JudgeState(np.zeros((self.count, self.width), np.float32))
 
     def listen(
         self, jobs: Sequence[tuple[JudgeState, Speech, npt.NDArray[np.int16]]]
@@ -174,7 +185,7 @@ class Network:
             return []
         chunks = [features_of(*job) for job in jobs]
         gates = self._gate_inputs(np.concatenate(chunks))
-        heard = np.empty((len(gates), self.count, _SPAN), np.float32)
+        heard = np.empty((len(gates), self.count, self.width), np.float32)
         states = [state for state, _, _ in jobs]
         if len(jobs) == 1:
             self._hear_one(states[0], gates, heard)
@@ -213,31 +224,33 @@ class Network:
             states[stream].hidden[...] = hidden[row]
 
     def _gate_inputs(self, features: Floats) -> Floats:
-        """(k, 420) -> (k, E, 192): the GRU's gates as far as they don't depend on its past."""
-        count = len(features)
-        front = (features[:, None, None, None, :] @ self._front).reshape(count, self.count, _SPAN)
+        """(k, 420) -> (k, E, 3 W): the GRU's gates as far as they don't depend on its past."""
+        count = (len(features), self.count)
+        front = (features[:, None, None, None, :] @ self._front).reshape(*count, self.width)
         front += self._front_bias
         np.maximum(front, 0.0, out=front)
         blocks = front[:, :, None, None, :] @ self._inputs
-        gates = np.asarray(blocks.reshape(count, self.count, 3 * _SPAN), np.float32)
+        gates = np.asarray(blocks.reshape(*count, 3 * self.width), np.float32)
         gates += self._inputs_bias
         return gates
 
     def _step(self, inputs: Floats, hidden: Floats) -> Floats:
-        """One chunk of n streams: (n, E, 192) and (n, E, 64) -> (n, E, 64). Gates: r, z, n."""
+        """One chunk of n streams: (n, E, 3 W) and (n, E, W) -> (n, E, W). Gates: r, z, n."""
+        width = self.width
         past = (hidden[:, :, None, None, :] @ self._hidden).reshape(inputs.shape)
-        past += self._hidden_bias
-        both = inputs[..., : 2 * _SPAN] + past[..., : 2 * _SPAN]
-        # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2
-        both *= 0.5
+        both = past[..., : 2 * width]
+        both += inputs[..., : 2 * width]
         np.tanh(both, out=both)
         both *= 0.5
         both += 0.5
-        new = past[..., 2 * _SPAN :]
-        new *= both[..., :_SPAN]
-        new += inputs[..., 2 * _SPAN :]
+        new = past[..., 2 * width :]
+        new += self._hidden_bias
+        new *= both[..., :width]
+        new += inputs[..., 2 * width :]
         np.tanh(new, out=new)
-        moved: Floats = new + both[..., _SPAN:] * (hidden - new)
+        moved: Floats = hidden - new
+        moved *= both[..., width:]
+        moved += new
         return moved
 
     def _judge(self, state: JudgeState, speech: Speech, scores: Sequence[float]) -> list[float]:
@@ -253,6 +266,13 @@ class Network:
                 found.append(_sigmoid(self._slope * (score + self._out_bias - self._limits[age])))
             state.heard += 1
         return found
+
+
+def _parts(rows: int, columns: int) -> int:
+    """Into how many blocks of equally many columns a matrix is cut to stay small."""
+    return next(
+        n for n in range(1, columns + 1) if columns % n == 0 and rows * columns // n < _LARGEST
+    )
 
 
 def _sigmoid(x: float) -> float:
