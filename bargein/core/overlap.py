@@ -141,8 +141,9 @@ class Overlap:
         """Return the first reason for which the answers don't settle it, if one does."""
         newest = self.newest_answer
         applies = {reason for reason, window_id in self.given_up.items() if window_id > newest}
+        if self.held_up:  # the caller went on, and nobody was there to judge that
+            applies.add(Reason.CONNECTION)
         if self.answer is None:
-            applies |= {Reason.CONNECTION} if self.held_up else set()
             applies |= {Reason.TIMEOUT} if unanswered else {Reason.NO_REQUEST}
         return next(
             (reason for reason in (*GIVEN_UP, Reason.NO_REQUEST) if reason in applies), None

@@ -43,6 +43,51 @@ def test_nobody_is_ready_and_the_overlap_ends() -> None:
     assert call.verdict.num_requests == 0
 
 
+def test_who_went_on_while_nobody_could_judge_was_not_heard_out() -> None:
+    """What was answered before the connection went says nothing of the words since then."""
+    Call().play(
+        OPEN
+        + """
+        1.1  audio 0.1          -> send 1 (1.1 s)
+        1.1  sent 1
+        1.15 reply 1 no
+        1.2  lost
+        2.0  audio 0.8
+        2.0  caller ended       -> inconclusive of 1 by 1: connection
+        """
+    )
+
+
+def test_a_connection_lost_after_the_last_window_changes_nothing() -> None:
+    Call().play(
+        OPEN
+        + """
+        1.1  audio 0.1          -> send 1 (1.1 s)
+        1.1  sent 1
+        1.15 reply 1 no
+        1.15 lost
+        1.17 caller ended       -> backchannel of 1 by 1
+        """
+    )
+
+
+def test_a_connection_that_was_back_in_time_changes_nothing() -> None:
+    Call().play(
+        OPEN
+        + """
+        1.1  audio 0.1          -> send 1 (1.1 s)
+        1.1  sent 1
+        1.15 reply 1 no
+        1.15 lost
+        1.2  audio 0.1
+        1.25 ready              -> send 2 (1.2 s)
+        1.25 sent 2
+        1.27 reply 2 no
+        1.28 caller ended       -> backchannel of 1 by 2
+        """
+    )
+
+
 def test_a_window_held_up_for_a_while_is_no_reason_once_a_newer_one_went() -> None:
     Call(ready=False).play(
         OPEN
