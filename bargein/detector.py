@@ -34,7 +34,7 @@ from bargein.outbox import Hub
 from bargein.remote import Remote
 from bargein.runtime.listeners import EventEmitter
 from bargein.runtime.pool import inference_pool
-from bargein.stream import InterruptionStreamBase
+from bargein.stream import InterruptionStreamBase, Watcher
 from bargein.streams import (
     CALL_IN_FLIGHT,
     InterruptionBackendStream,
@@ -188,6 +188,11 @@ class AdaptiveInterruptionDetector(EventEmitter):
         """Whether somebody judges while the server can't."""
         return self._fallback is not None or self._policy is not None
 
+    def about(self) -> dict[str, Any]:
+        """Return who judges, in JSON types and without secrets."""
+        transport = None if self._remote is None else self._remote.endpoint.transport
+        return {"model": self.model, "provider": self.provider, "transport": transport}
+
     def _fallback_settings(self) -> JudgeSettings | Reason | None:
         if self._fallback is None:
             return self._policy
@@ -222,6 +227,8 @@ class AdaptiveInterruptionDetector(EventEmitter):
         vad: Literal["silero"] | None = None,
         tracker: TrackerOptions | None = None,
         conn_options: APIConnectOptions | None = None,
+        recorder: Watcher | None = None,
+        shadow: Watcher | None = None,
     ) -> InterruptionStreamBase:
         """Open a stream: one call.
 
@@ -229,6 +236,9 @@ class AdaptiveInterruptionDetector(EventEmitter):
         ``num_channels`` and ``encoding`` say how bare samples are read (16 kHz mono ``s16le``
         where only some are given); without any, the first frame decides. ``vad="silero"`` finds
         overlaps in the audio by itself; else push ``voice_activity()`` or sentinels.
+
+        ``recorder``: a :class:`~bargein.recording.Recorder` that writes the call to disk.
+        ``shadow``: a :class:`~bargein.Shadow` that judges the same windows and decides nothing.
         """
         kind: type[InterruptionStreamBase]
         if self._backend is not None:
@@ -249,6 +259,7 @@ class AdaptiveInterruptionDetector(EventEmitter):
                 encoding=encoding,
                 vad=vad,
                 tracker=tracker,
+                watchers=[watcher for watcher in (recorder, shadow) if watcher is not None],
             )
             self._streams[next(self._keys)] = stream
         return stream

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -16,6 +16,7 @@ from bargein.core import (
     OverlappingSpeechEvent,
     Verdict,
 )
+from bargein.core.taps import Tap
 from bargein.errors import APIError
 from bargein.runtime.delivery import Delivery
 from bargein.runtime.listeners import Listeners
@@ -92,6 +93,7 @@ class Outbox(Outlet):
         stream_id: str,
         listeners: Listeners,
         hub: Hub,
+        taps: Sequence[Tap] = (),
     ) -> None:
         self.events: EventQueue[OverlappingSpeechEvent] = EventQueue(
             f"the stream {stream_id}", limit=STREAM_EVENTS, arrays=STREAM_ARRAYS
@@ -100,6 +102,7 @@ class Outbox(Outlet):
         self._stream_id = stream_id
         self._listeners = listeners
         self._hub = hub
+        self._taps = tuple(taps)
         self._told = DriverCounts()
         self._delivery: Delivery | None = None
 
@@ -121,6 +124,8 @@ class Outbox(Outlet):
         )
         if verdict.span is not None:
             self._write_span(verdict.span, event)
+        for tap in self._taps:
+            tap.event(event, offset)
         metrics = self._metrics(event, verdict)
         # Whoever listens has most to lose by being late; then those who wait at a queue.
         heard = self._listens("overlapping_speech")
@@ -152,7 +157,7 @@ class Outbox(Outlet):
         """Emit an error event."""
         log = logger.warning if recoverable else logger.error
         log("%s: %s (%s)", self._stream_id, error, "goes on" if recoverable else "given up")
-        if self._listens("error"):
+        if self._taps or self._listens("error"):
             event = InterruptionDetectionError(
                 timestamp=time.time(),
                 label=self._hub.label,
@@ -160,11 +165,16 @@ class Outbox(Outlet):
                 recoverable=recoverable,
                 stream_id=self._stream_id,
             )
-            self._call_listeners(event)
+            for tap in self._taps:
+                tap.error(event)
+            if self._listens("error"):
+                self._call_listeners(event)
 
     def end(self, error: BaseException | None) -> None:
         """End the queue."""
         logger.info("%s: ended%s", self._stream_id, "" if error is None else f" by {error}")
+        for tap in self._taps:
+            tap.end(error)
         self.events.end(error)
 
     def is_current(self) -> bool:

@@ -8,9 +8,9 @@ import os
 import time
 import warnings
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 import attrs
 
@@ -21,7 +21,6 @@ from bargein.core import (
     EndOfInput,
     Flush,
     Gap,
-    InterruptionMachine,
     Judge,
     JudgeSettings,
     OverlappingSpeechEvent,
@@ -31,22 +30,21 @@ from bargein.core import (
     Settings,
 )
 from bargein.core.connect_options import APIConnectOptions
-from bargein.core.echo import EchoGate
+from bargein.core.echo import EchoGateOptions
 from bargein.core.inbox import Inbox
-from bargein.core.pipeline import Pipeline
-from bargein.core.playout import Playout
-from bargein.core.tracker import OverlapTracker, TrackerOptions
+from bargein.core.setup import CallSetup
+from bargein.core.taps import Tap
+from bargein.core.tracker import TrackerOptions
 from bargein.drivers.protocol import Driver
 from bargein.errors import OptionError, StateError, StreamEnded
 from bargein.outbox import DriverCounts, Outbox
 from bargein.runtime.listeners import EventEmitter, Listeners
-from bargein.vad.track import SpeechTrack
 from bargein.worker import CLOSE_TIMEOUT, Worker
 
 if TYPE_CHECKING:
     from bargein.detector import AdaptiveInterruptionDetector
 
-__all__ = ["InterruptionStreamBase", "StreamStats"]
+__all__ = ["InterruptionStreamBase", "StreamStats", "Watcher"]
 
 EXIT_TIMEOUT = 2.0
 """Seconds that the interpreter's exit waits for all streams together."""
@@ -61,6 +59,17 @@ _numbers = itertools.count(1)
 _keys = itertools.count()
 # Not a WeakSet: that can't be read while another thread opens a stream.
 _workers: weakref.WeakValueDictionary[int, Worker] = weakref.WeakValueDictionary()
+_watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
+
+
+class Watcher(Protocol):
+    """Watches calls without a say in them: a recorder, a shadow. Thread-safe."""
+
+    def begin(self, stream_id: str, setup: CallSetup, about: Mapping[str, Any]) -> Tap:
+        """Return what watches one call; ``about`` says who judges it."""
+
+    def close(self, timeout: float) -> None:
+        """Finish what calls that ended have left, in bounded time."""
 
 
 @attrs.frozen(kw_only=True)
@@ -106,6 +115,7 @@ class InterruptionStreamBase(EventEmitter):
         encoding: str | None = None,
         vad: Literal["silero"] | None = None,
         tracker: TrackerOptions | None = None,
+        watchers: Sequence[Watcher] = (),
     ) -> None:
         if vad not in (None, "silero"):
             raise OptionError(
@@ -117,9 +127,14 @@ class InterruptionStreamBase(EventEmitter):
         self._options = model.options
         self._conn_options = conn_options or model.conn_options
         self._listeners = Listeners()
-        self._outbox = Outbox(stream_id=self.id, listeners=self._listeners, hub=model._hub)
         self._inbox = inbox = Inbox(_format(sample_rate, num_channels, encoding))
-        self._pipeline = self._build_pipeline(vad, tracker)
+        setup = self._setup(vad, tracker)
+        taps = [watcher.begin(self.id, setup, model.about()) for watcher in watchers]
+        self._outbox = Outbox(
+            stream_id=self.id, listeners=self._listeners, hub=model._hub, taps=taps
+        )
+        self._pipeline = setup.build(taps)
+        _watchers.update(watchers)
         self._worker = worker = Worker(
             name=f"bargein-{self.id}",
             pipeline=self._pipeline,
@@ -147,25 +162,18 @@ class InterruptionStreamBase(EventEmitter):
         fallback = self._model._fallback_driver(worker, self.id)
         return [self._build_driver(worker), *([] if fallback is None else [fallback])]
 
-    def _build_pipeline(self, vad: str | None, tracker: TrackerOptions | None) -> Pipeline:
+    def _setup(self, vad: str | None, tracker: TrackerOptions | None) -> CallSetup:
         # Few judges read the VAD's activations, and those cost 150 KB a stream.
         judges = (self._model._backend, self._model._fallback)
-        activations = any(getattr(judge, "needs_activations", False) for judge in judges)
-        track = SpeechTrack(activations=activations) if vad is not None else None
-        machine = InterruptionMachine(
-            self._options,
+        return CallSetup(
+            options=self._options,
             format=self._inbox.format or AudioFormat(),
             primary=self._judge_settings(),
             fallback=self._model._fallback_settings(),
-            ready=False,
-            speech=track,
-        )
-        return Pipeline(
-            machine,
-            tracker=OverlapTracker(tracker),
-            speech=track,
-            gate=EchoGate() if track is not None else None,
-            playout=Playout(),
+            vad=vad is not None,
+            activations=any(getattr(judge, "needs_activations", False) for judge in judges),
+            tracker=tracker or TrackerOptions(),
+            gate=EchoGateOptions() if vad is not None else None,
         )
 
     # --- the caller's audio -----------------------------------------------------------------
@@ -388,6 +396,8 @@ def _close_all() -> None:
         worker.close(0.0)
     for worker in left:
         worker.close(max(0.0, deadline - time.monotonic()))
+    for watcher in list(_watchers):
+        watcher.close(max(0.0, deadline - time.monotonic()))
 
 
 def _after_fork() -> None:

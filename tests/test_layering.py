@@ -27,13 +27,15 @@ LAYERS = (
     ("backends",),
     ("drivers",),
     ("face", "analysis"),
+    ("recording",),
     ("evaluation", "server", "telephony", "testing"),
     ("cli",),
     ("__main__",),
 )
 # The public face is one unit of several modules: a stream needs its detector, and it its streams.
 FACE = {
-    *("check", "detector", "outbox", "remote", "stream", "streams", "telemetry", "worker"),
+    *("check", "detector", "outbox", "remote", "shadow", "stream", "streams"),
+    *("telemetry", "worker"),
 }
 ROW = {unit: row for row, units in enumerate(LAYERS) for unit in units}
 

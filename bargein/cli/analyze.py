@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from bargein.analysis import Analysis, AnalysisOptions, Call, analyze, open_call
-from bargein.backends.named import named_backend
-from bargein.backends.protocol import Backend
 from bargein.core import InterruptionOptions
 from bargein.core.echo import EchoGateOptions
 from bargein.core.playout import PlayoutOptions
 from bargein.core.tracker import TrackerOptions
-from bargein.errors import BargeinError, OptionError
+from bargein.errors import OptionError
 
 from .exits import ExitCode
+from .judge import backend_of
 from .progress import Progress
 from .settings import add_settings, read_settings
 from .table import render
@@ -101,7 +100,7 @@ def _analyze(call: Call, arguments: argparse.Namespace, options: AnalysisOptions
         return analyze(
             call,
             options=options,
-            backend=_backend(arguments.backend),
+            backend=backend_of(arguments.backend),
             waveforms=arguments.plot is not None,
             progress=progress,
             clock=time.perf_counter if arguments.timings else None,
@@ -152,18 +151,3 @@ def _plotter(path: str | None) -> Any:
 
     check_plot(path)
     return save_plot
-
-
-def _backend(name: str) -> Backend:
-    """Return the backend that ``--backend`` names."""
-    sys.path.insert(0, "")  # a judge that lies beside the recording, as python -m would find it
-    try:
-        return named_backend(name)
-    except BargeinError:
-        raise
-    except Exception as exc:  # a user's module may raise what it likes
-        raise OptionError(
-            f"--backend came as {name!r}, which can't be loaded: {type(exc).__name__}: {exc}"
-        ) from exc
-    finally:
-        sys.path.remove("")

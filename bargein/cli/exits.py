@@ -11,6 +11,7 @@ from bargein.errors import (
     DatasetError,
     MissingExtraError,
     OptionError,
+    RecordingError,
 )
 
 __all__ = ["ExitCode", "exit_code"]
@@ -41,6 +42,7 @@ _CODES: tuple[tuple[type[BargeinError], ExitCode], ...] = (
     (AudioFileError, ExitCode.UNREADABLE),
     (DatasetError, ExitCode.UNREADABLE),
     (MissingExtraError, ExitCode.MISSING_EXTRA),
+    (RecordingError, ExitCode.UNREADABLE),
     (OptionError, ExitCode.USAGE),
     (APIError, ExitCode.REMOTE),
 )

@@ -31,6 +31,7 @@ class Command:
 COMMANDS = (
     Command("analyze", "find and judge every overlap of a recorded call", "bargein.cli.analyze"),
     Command("check", "try a server or the local judge out, in words", "bargein.cli.check"),
+    Command("replay", "play a recorded call again, as it was or otherwise", "bargein.cli.replay"),
     Command("serve", "judge the overlaps of many bridges over the network", "bargein.cli.serve"),
 )
 

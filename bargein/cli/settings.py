@@ -13,7 +13,7 @@ from bargein.core.echo import EchoGateOptions
 from bargein.core.playout import PlayoutOptions
 from bargein.core.tracker import TrackerOptions
 
-__all__ = ["GROUPS", "Group", "add_settings", "read_settings"]
+__all__ = ["GROUPS", "Group", "add_settings", "given_settings", "read_settings"]
 
 _T = TypeVar("_T")
 
@@ -86,9 +86,14 @@ GROUPS = (
 )
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add every group's flags. What isn't given stays out of the namespace."""
+def add_settings(parser: argparse.ArgumentParser, *only: type) -> None:
+    """Add the flags of every group, or of ``only`` some settings classes.
+
+    What isn't given stays out of the namespace.
+    """
     for group in GROUPS:
+        if only and group.settings not in only:
+            continue
         flags = parser.add_argument_group(group.title)
         for field in attrs.fields(group.settings):
             text = group.fields[field.name]
@@ -111,12 +116,16 @@ def read_settings(arguments: argparse.Namespace, settings: type[_T]) -> _T:
 
     Raises :class:`~bargein.errors.OptionError` for a value outside its range.
     """
+    return settings(**given_settings(arguments, settings))
+
+
+def given_settings(arguments: argparse.Namespace, settings: type) -> dict[str, Any]:
+    """Return the fields of a settings class for which a flag was given."""
     (group,) = (group for group in GROUPS if group.settings is settings)
     given = vars(arguments)
-    names: dict[str, Any] = {
+    return {
         field: given[_name(group, field)] for field in group.fields if _name(group, field) in given
     }
-    return settings(**names)
 
 
 def _name(group: Group, field: str) -> str:

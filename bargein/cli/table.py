@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bargein.analysis import AnalysedOverlap, Analysis
 
-__all__ = ["render"]
+__all__ = ["aligned", "clock_time", "render"]
 
 _HEADINGS = ("start", "length", "outcome", "probability", "decided after", "windows")
 
@@ -14,7 +14,7 @@ def render(analysis: Analysis) -> str:
     lines = [*_head(analysis), ""]
     if analysis.overlaps:
         rows = [_HEADINGS, *(_row(overlap) for overlap in analysis.overlaps)]
-        lines += [*_aligned(rows), ""]
+        lines += [*aligned(rows, left="outcome"), ""]
     return "\n".join(lines + _foot(analysis)) + "\n"
 
 
@@ -55,13 +55,13 @@ def _row(overlap: AnalysedOverlap) -> tuple[str, ...]:
     )
 
 
-def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    """Right-align all columns but the outcome."""
+def aligned(rows: list[tuple[str, ...]], *, left: str) -> list[str]:
+    """Return rows as lines, right-aligned but for the columns whose headings contain ``left``."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
-            cell.ljust(width) if heading == "outcome" else cell.rjust(width)
-            for cell, width, heading in zip(row, widths, _HEADINGS, strict=True)
+            cell.ljust(width) if left in heading else cell.rjust(width)
+            for cell, width, heading in zip(row, widths, rows[0], strict=True)
         ).rstrip()
         for row in rows
     ]

@@ -1,0 +1,154 @@
+"""``bargein replay``: a recorded call played again, as it was or with other settings."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from bargein.core import InterruptionOptions
+from bargein.recording import (
+    CallRecording,
+    Replayed,
+    WhatIf,
+    find_recordings,
+    load_recording,
+    replay,
+    what_if,
+)
+
+from .exits import ExitCode
+from .judge import backend_of
+from .settings import add_settings, given_settings
+from .table import aligned
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument(
+        "recordings",
+        metavar="REC",
+        nargs="+",
+        help="a call's folder, or a folder of such folders",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document for each call")
+    other = parser.add_argument_group("what if (without these: the very same again, compared)")
+    other.add_argument(
+        "--backend",
+        metavar="NAME",
+        help="another judge: local, local-sustained, …, or module:attribute",
+    )
+    other.add_argument(
+        "--latency",
+        type=float,
+        metavar="S",
+        help="seconds that an answer takes (default: the recording's median)",
+    )
+    add_settings(parser, InterruptionOptions)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Play each recording, print what came out; the exit code is 1 if a replay differs."""
+    changes = given_settings(arguments, InterruptionOptions)
+    backend = None if arguments.backend is None else backend_of(arguments.backend)
+    differs = False
+    for name in arguments.recordings:
+        for path in find_recordings(name):
+            recording = load_recording(path)
+            if changes or backend is not None or arguments.latency is not None:
+                found = what_if(recording, backend=backend, latency=arguments.latency, **changes)
+                _print(arguments.json, _what_if_json(recording, found), _what_if_text, found)
+            else:
+                again = replay(recording)
+                differs |= not again.identical
+                _print(arguments.json, _replay_json(recording, again), _replay_text, again)
+            if recording.cut is not None:
+                print(f"bargein: read up to here: {recording.cut}", file=sys.stderr)
+    return ExitCode.FAILED if differs else ExitCode.OK
+
+
+def _print(as_json: bool, plain: dict[str, Any], text: Any, found: Any) -> None:
+    if as_json:
+        print(json.dumps(plain, ensure_ascii=False))
+    else:
+        print(f"{plain['recording']} ({plain['stream_id']}, judged by {plain['model']})")
+        print(text(found), end="\n\n")
+
+
+def _about(recording: CallRecording) -> dict[str, Any]:
+    return {
+        "recording": str(recording.path),
+        "stream_id": recording.stream_id,
+        "model": recording.model,
+        "complete": recording.complete,
+    }
+
+
+# --- the same again -----------------------------------------------------------------------------
+
+
+def _replay_json(recording: CallRecording, found: Replayed) -> dict[str, Any]:
+    return _about(recording) | {
+        "identical": found.identical,
+        "difference": None if found.difference is None else str(found.difference),
+        "windows": found.windows,
+        "events": found.events,
+    }
+
+
+def _replay_text(found: Replayed) -> str:
+    rows: list[tuple[str, ...]] = [("overlap", "outcome", "probability", "decided after")]
+    rows += [(str(number), *_told(event)) for number, event in enumerate(found.events, 1)]
+    lines = aligned(rows, left="outcome") if found.events else []
+    if found.difference is None:
+        lines.append(f"identical: {len(found.events)} events, {found.windows} windows")
+    else:
+        lines.append(f"NOT the same: {found.difference}")
+    return "\n".join(lines)
+
+
+# --- what if ------------------------------------------------------------------------------------
+
+
+def _what_if_json(recording: CallRecording, found: list[WhatIf]) -> dict[str, Any]:
+    return _about(recording) | {
+        "overlaps": [
+            {
+                "overlap": one.overlap,
+                "recorded": one.recorded,
+                "replayed": None if one.replayed is None else one.replayed.to_dict(),
+                "unknown": one.unknown,
+                "changed": one.changed,
+            }
+            for one in found
+        ]
+    }
+
+
+def _what_if_text(found: list[WhatIf]) -> str:
+    figures = ("probability", "decided after")
+    rows: list[tuple[str, ...]] = [
+        ("", "overlap", "outcome then", *figures, "outcome now", *figures)
+    ]
+    for one in found:
+        then = ("none", "", "") if one.recorded is None else _told(one.recorded)
+        now = ("none", "", "") if one.replayed is None else _told(one.replayed.to_dict())
+        if one.unknown:
+            now = ("unknown: not judged", "", "")
+        rows.append(("*" if one.changed else "", str(one.overlap), *then, *now))
+    changed = sum(one.changed for one in found)
+    lines = aligned(rows, left="outcome") if found else []
+    lines.append(f"{changed} of {len(found)} overlaps would have been another")
+    if any(one.unknown for one in found):
+        lines.append("unknown: it needs windows that were never judged; give a --backend")
+    return "\n".join(lines)
+
+
+def _told(event: dict[str, Any]) -> tuple[str, str, str]:
+    outcome = event["outcome"]
+    if event["reason"] is not None:
+        outcome += f" ({event['reason'].replace('_', ' ')})"
+    return (outcome, f"{event['probability']:.2f}", f"{event['detection_delay']:.2f} s")
