@@ -95,6 +95,8 @@ class Connection:
         self.websocket = False
         self.windows = 0
         """Windows that came."""
+        self.size = 0
+        """Bytes of the newest window's audio."""
         self._head = b""
         self._skip = 0
         self._window_id = 0
@@ -145,7 +147,7 @@ class Connection:
             self.websocket = True
         else:
             self._window_id = int(lines[0].partition(b"created_at=")[2].split()[0])
-            self._skip = int(fields.get(b"content-length", b"0"))
+            self._skip = self.size = int(fields.get(b"content-length", b"0"))
             if b"100-continue" in fields.get(b"expect", b""):
                 self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             if not self._skip:
@@ -171,7 +173,7 @@ class Connection:
         payload = bytes(byte ^ key[at & 3] for at, byte in enumerate(head[start : start + taken]))
         if opcode == _BINARY:
             (self._window_id,) = struct.unpack("<Q", payload)
-            self._skip = length - taken
+            self._skip = self.size = length - taken
             if not self._skip:
                 self._end_window()
         elif opcode == _TEXT:
@@ -285,11 +287,11 @@ def response(status: int, body: str, *fields: str) -> bytes:
 class Server:
     """The loop: one selector, one heap of what is due."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, port: int = 0) -> None:
         self.plan = plan
         self.windows = 0
         """Windows that came, over all connections; ``GET /windows`` tells."""
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.listener = socket.create_server(("127.0.0.1", port), backlog=1024)
         self.listener.setblocking(False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self.listener, selectors.EVENT_READ)
