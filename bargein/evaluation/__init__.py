@@ -1,0 +1,28 @@
+"""How good a judge is: evaluated on labelled calls, compared, tuned (``bargein[evaluate]``)."""
+
+from .dataset import LABELS, Dataset, LabelledCall, LabelledOverlap, Problem, Track
+from .evaluator import Candidate, Comparison, Evaluation, evaluate
+from .figures import Difference, Moment, Point, Rate, Resampling
+from .read import check_dataset, read_dataset
+from .store import default_folder
+
+__all__ = [
+    "LABELS",
+    "Candidate",
+    "Comparison",
+    "Dataset",
+    "Difference",
+    "Evaluation",
+    "LabelledCall",
+    "LabelledOverlap",
+    "Moment",
+    "Point",
+    "Problem",
+    "Rate",
+    "Resampling",
+    "Track",
+    "check_dataset",
+    "default_folder",
+    "evaluate",
+    "read_dataset",
+]

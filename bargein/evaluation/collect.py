@@ -1,0 +1,166 @@
+"""Gathers labels into calls, whichever format they come in, and keeps book of what is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import attrs
+
+from .dataset import (
+    IGNORED,
+    LABELS,
+    Dataset,
+    Label,
+    LabelledCall,
+    LabelledOverlap,
+    Problem,
+    Track,
+)
+
+__all__ = ["Collector", "Row"]
+
+
+@attrs.frozen(kw_only=True)
+class Row:
+    """One label, as it came. Channels count from 0; ``None``: not said."""
+
+    audio: str
+    start: float
+    end: float
+    text: str
+    file: str
+    line: int | None
+    agent_audio: str | None = None
+    caller_channel: int | None = None
+    agent_channel: int | None = None
+    call: str | None = None
+    agent_start: float | None = None
+    tags: Mapping[str, str] = attrs.field(factory=dict)
+
+
+@attrs.define(eq=False)
+class _Recording:
+    caller: Track
+    agent: Track | None
+    call: str
+    agent_start: float | None
+    agent_assumed: bool
+    reference: str
+    overlaps: list[LabelledOverlap] = attrs.field(factory=list)
+
+
+class Collector:
+    """Takes rows and gives a dataset.
+
+    ``names``
+        A user's labels -> ours, or ``ignore``; ours are known as they are. Case doesn't matter.
+    ``where``
+        Only rows whose tags have these values; the others are counted.
+    ``group_by``
+        The column that tells calls apart; by default ``call``, else the audio file.
+    """
+
+    def __init__(
+        self,
+        *,
+        names: Mapping[str, str] | None = None,
+        where: Mapping[str, str] | None = None,
+        group_by: str | None = None,
+    ) -> None:
+        self.problems: list[Problem] = []
+        self.ignored = 0
+        self._filtered = 0
+        self._names = {name.lower(): label for name, label in (names or {}).items()}
+        self._where = dict(where or {})
+        self._group_by = group_by
+        self._found: dict[tuple[Track, Track | None], _Recording] = {}
+
+    def take(self, row: Row) -> None:
+        """Take a label; what is wrong with it in itself is noted here."""
+        if any(row.tags.get(name) != value for name, value in self._where.items()):
+            self._filtered += 1
+            return
+        label = self.label(row.text)
+        if label is None:
+            known = ", ".join((*LABELS, IGNORED))
+            what = f"the label came as {row.text!r}; expected one of {known}, or a mapping to one"
+            self.problems.append(Problem(row.file, row.line, what))
+            return
+        if label == "ignore":
+            self.ignored += 1
+            return
+        recording = self._recording(row)
+        if recording is not None:
+            recording.overlaps.append(
+                LabelledOverlap(
+                    start=row.start,
+                    end=row.end,
+                    label=label,
+                    file=row.file,
+                    line=row.line,
+                    tags=row.tags,
+                )
+            )
+
+    def label(self, text: str) -> Label | Literal["ignore"] | None:
+        """Return the label that a word stands for; ``None``: nobody knows."""
+        word = text.strip().lower()
+        word = self._names.get(word, word)
+        if word == IGNORED:
+            return "ignore"
+        return next((label for label in LABELS if label == word), None)
+
+    def _recording(self, row: Row) -> _Recording | None:
+        caller, agent = _tracks(row)
+        found = self._found.get((caller, agent))
+        if found is None:
+            call = row.tags.get(self._group_by, "") if self._group_by else row.call
+            where = row.file if row.line is None else f"{row.file}:{row.line}"
+            assumed = row.agent_audio is None and row.agent_channel is None
+            found = _Recording(caller, agent, call or row.audio, row.agent_start, assumed, where)
+            self._found[caller, agent] = found
+        elif found.agent_start != row.agent_start:
+            what = (
+                f"agent_start came as {row.agent_start}; the same recording has "
+                f"{found.agent_start} before ({found.reference})"
+            )
+            self.problems.append(Problem(row.file, row.line, what))
+            return None
+        return found
+
+    def dataset(self, name: str) -> Dataset:
+        """Return what was gathered."""
+        calls = tuple(
+            LabelledCall(
+                id=found.call,
+                caller=found.caller,
+                agent=found.agent,
+                agent_start=found.agent_start,
+                agent_assumed=found.agent_assumed,
+                overlaps=tuple(sorted(found.overlaps, key=lambda overlap: overlap.start)),
+                reference=found.reference,
+            )
+            for found in self._found.values()
+        )
+        return Dataset(
+            name=name,
+            calls=calls,
+            problems=tuple(self.problems),
+            ignored=self.ignored,
+            filtered=self._filtered,
+        )
+
+
+def _tracks(row: Row) -> tuple[Track, Track | None]:
+    """Caller and agent: two files, or two channels of one, the caller's first by default."""
+    if row.agent_audio is not None:
+        return Track(row.audio, row.caller_channel or 0), Track(
+            row.agent_audio, row.agent_channel or 0
+        )
+    caller, agent = row.caller_channel, row.agent_channel
+    if caller is None:
+        caller = 0 if agent is None else 1 - min(agent, 1)
+    if agent is None:
+        agent = 1 - min(caller, 1)
+    return Track(row.audio, caller), Track(row.audio, agent)
