@@ -206,6 +206,26 @@ PACKAGES: tuple[Package, ...] = (
         "The Glest Team (glest.org)",
         "actors' short answers, grunts and effects, for the judge",
     ),
+    Package(
+        "apt",
+        "flight-of-the-amazon-queen",
+        "1.0.0-9",
+        "flight-of-the-amazon-queen_1.0.0-9_all.deb",
+        "40c08fd258d6fe95c46c1eaf5e9137f84ba330657995a281bd887c94a560a0f1",
+        "Flight-of-the-Amazon-Queen-License (free to change and pass on, with credit)",
+        "John Passfield and Steven Stamatiadis",
+        "actors' conversation with its words, for the judge",
+    ),
+    Package(
+        "apt",
+        "beneath-a-steel-sky",
+        "0.0372-8",
+        "beneath-a-steel-sky_0.0372-8_all.deb",
+        "e2a25c880220c26a4dfd42904b878cc655afa1c72895f9c932befbd078622934",
+        "Beneath-a-Steel-Sky-License (free to change and pass on, with credit)",
+        "Revolution Software Ltd",
+        "other actors' conversation, for the judge's figures alone",
+    ),
 )
 """What the labelled set and the judge's training set are made of."""
 

@@ -57,6 +57,8 @@ class LabelledClip:
     end: float
     agent_start: float
     tags: frozenset[str]
+    voice: str = ""
+    """Who is heard; empty where nobody is."""
 
     def samples(self) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
         """The caller's and the agent's side."""
@@ -79,6 +81,7 @@ def read_manifest(folder: Path, split: str) -> list[LabelledClip]:
             tags=frozenset(row["tags"].split()),
             **{key: row[key] for key in ("split", "label", "kind", "origin", "language")},
             condition=row["condition"],
+            voice=row["voice"],
         )
         for row in rows
     ]

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from training import recordings, train_sounds
+from training import conversation, recordings, train_sounds
 from training.labelled_set import SEED
 from training.mixing import Sound
 from training.pools import Pools, plan
@@ -61,6 +61,9 @@ def sounds(sources: Path) -> Iterator[Sound | None]:
     for number in rng.permutation(len(grunts))[:GRUNTS]:
         yield grunts[int(number)]
     yield from [None] * ECHOES
+    yield from conversation.acted_interruptions(rng, sources, "test")
+    yield from conversation.acted_backchannels(sources, "test")
+    yield from conversation.other_actors(rng, sources)
 
 
 def main() -> None:

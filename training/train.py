@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +20,42 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from bargein.backends.gru import FEATURES, NOTICED, JudgeState, features_of
+from bargein.backends.gru import BEFORE, FEATURES, NOTICED, JudgeState, features_of
 from bargein.vad.track import Speech
+from training.train_set import ROWS
 
-EPOCHS = 12
+EPOCHS = 8
 BATCH = 128
+SHIPPED = (
+    *("front", "front_bias", "inputs", "inputs_bias", "hidden", "hidden_bias", "out", "out_bias"),
+)
+"""The arrays of a network in a file of weights."""
 RATE = 2e-3
-WIDTH = 64
+WIDTH = 128
+AVERAGED = 0.998
+"""Of the weights so far that each step keeps in their running average, which is what is shipped."""
 
 SHARES = {
     ("interruption", "real"): 0.22,
-    ("interruption", "synthetic"): 0.30,
-    ("backchannel", "synthetic"): 0.20,
-    ("backchannel", "real"): 0.08,
-    ("false start", "real"): 0.03,
+    ("interruption", "synthetic"): 0.22,
+    ("short", "synthetic"): 0.08,
+    ("short", "real"): 0.02,
+    ("backchannel", "synthetic"): 0.18,
+    ("backchannel", "real"): 0.10,
+    ("false start", "real"): 0.02,
     ("backchannel", "computed"): 0.03,
-    ("noise", "real"): 0.10,
-    ("noise", "computed"): 0.05,
+    ("noise", "real"): 0.09,
+    ("noise", "computed"): 0.04,
+    ("interruption", "own"): 0.25,
+    ("backchannel", "own"): 0.2,
+    ("noise", "own"): 0.1,
 }
 """What each group weighs in the loss, however many overlaps it has."""
+
+AGES = ((0.0, 0.4), (0.12, 0.7), (0.2, 1.3), (0.8, 1.3), (1.0, 0.7), (1.4, 0.4))
+"""(Seconds since the notice, weight in the loss): decisions fall in the middle."""
 
 HELD = 0.4
 """Seconds after an overlap's last speech in which its label still counts."""
@@ -48,6 +65,15 @@ JITTER = (-2, 6)
 
 DROPOUT = 0.15
 
+DOUBT = 0.01
+"""What a label leaves to its contrary."""
+
+TAUGHT = 0.7
+"""How much a pupil's targets are its teachers' mean probability; the rest is the label."""
+
+CROPPED = BEFORE + 36
+"""Chunks (1.15 s from the onset) that half of the batches hear."""
+
 
 @attrs.frozen(eq=False)
 class Overlaps:
@@ -56,20 +82,25 @@ class Overlaps:
     features: npt.NDArray[np.float16]
     counts: npt.NDArray[np.bool_]
     """(N, T): noticed, and not long after the last speech."""
+    noticed: npt.NDArray[np.int64]
+    """The first chunk that is speech; T where none is."""
     lengths: npt.NDArray[np.int64]
     labels: npt.NDArray[np.float32]
     weights: npt.NDArray[np.float32]
+    targets: npt.NDArray[np.float32]
+    """(N, T): the probability that is asked for after each chunk."""
     about: list[dict[str, Any]]
 
 
 def read(folder: Path, part: str) -> Overlaps:
     """All files of one part."""
-    features, counts, lengths = [], [], []
+    features, counts, noticed, lengths = [], [], [], []
     about: list[dict[str, Any]] = []
     for path in sorted(folder.glob(f"{part}-*.npz")):
         with np.load(path) as file:
             arrays = {name: file[name] for name in file.files}
-        about += [json.loads(each) for each in arrays["about"]]
+        about_of = [json.loads(each) for each in arrays["about"]]
+        about += about_of
         lengths.append(arrays["lengths"])
         made = np.zeros((*arrays["probabilities"].shape, FEATURES), np.float16)
         counted = np.zeros(made.shape[:2], bool)
@@ -78,24 +109,39 @@ def read(folder: Path, part: str) -> Overlaps:
             state = JudgeState(np.zeros(0, np.float32))
             made[i, :n] = features_of(state, speech, arrays["samples"][i, :n])
             counted[i, :n] = _counted(speech.probabilities)
+            if about_of[i]["kind"] == "false start":
+                # Up to its end it sounds as the sentence does that it was cut from.
+                counted[i, : BEFORE + round(about_of[i]["lasts"] / 0.032)] = False
         features.append(made)
         counts.append(counted)
+        voiced = arrays["probabilities"] >= NOTICED
+        noticed.append(np.where(voiced.any(1), voiced.argmax(1), voiced.shape[1]))
     groups = [_group(each) for each in about]
     sizes = {group: groups.count(group) for group in set(groups)}
     shares = [SHARES.get(group, 0.01) / sizes[group] for group in groups]
     weights = np.array(shares, np.float32)
+    labels = np.array([a["label"] == "interruption" for a in about], np.float32)
+    asked = np.concatenate(features)
     return Overlaps(
-        np.concatenate(features),
+        asked,
         np.concatenate(counts),
+        np.concatenate(noticed),
         np.concatenate(lengths),
-        np.array([a["label"] == "interruption" for a in about], np.float32),
+        labels,
         weights / weights.mean(),
+        np.repeat((labels * (1 - 2 * DOUBT) + DOUBT)[:, None], asked.shape[1], axis=1),
         about,
     )
 
 
 def _group(about: dict[str, Any]) -> tuple[str, str]:
-    kind = "false start" if about["kind"] == "false start" else about["label"]
+    kind = about["label"]
+    if about["kind"] == "own":
+        return kind, "own"
+    if about["kind"] == "false start":
+        kind = "false start"
+    elif kind == "interruption" and "short" in about["kind"]:
+        kind = "short"
     return kind, about["origin"]
 
 
@@ -125,6 +171,24 @@ class Net(nn.Module):
         x, _ = self.gru(x)
         return torch.as_tensor(self.out(self.drop(x)).squeeze(-1))
 
+    def take(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        """Go on from the weights that :meth:`arrays` gave."""
+        given = {
+            "mean": np.zeros(FEATURES),
+            "scale": np.ones(FEATURES),
+            "front.weight": arrays["front"].T,
+            "front.bias": arrays["front_bias"],
+            "gru.weight_ih_l0": arrays["inputs"].T,
+            "gru.bias_ih_l0": arrays["inputs_bias"],
+            "gru.weight_hh_l0": arrays["hidden"].T,
+            "gru.bias_hh_l0": arrays["hidden_bias"],
+            "out.weight": arrays["out"][None],
+            "out.bias": arrays["out_bias"][None],
+        }
+        self.load_state_dict(
+            {name: torch.tensor(np.asarray(value, np.float32)) for name, value in given.items()}
+        )
+
     def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
         """Weights as the NumPy network wants them; the normalisation goes into the front."""
         state = {name: value.detach().numpy() for name, value in self.state_dict().items()}
@@ -141,25 +205,36 @@ class Net(nn.Module):
         }
 
 
-def train(given: Overlaps, seed: int, epochs: int = EPOCHS, check: Overlaps | None = None) -> Net:
-    """Fit one network."""
+def train(
+    given: Overlaps,
+    seed: int,
+    epochs: int = EPOCHS,
+    check: Overlaps | None = None,
+    start: Mapping[str, npt.NDArray[np.float32]] | None = None,
+) -> Net:
+    """Fit one network; from ``start``, an earlier one's arrays, at a tenth of the rate."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     rng = np.random.default_rng(seed)
     some = given.features[::4].astype(np.float32)[given.counts[::4]]
     net = Net(torch.tensor(some.mean(0)), torch.tensor(1 / (some.std(0) + 0.02)))
-    optimiser = torch.optim.AdamW(net.parameters(), RATE, weight_decay=0.02)
+    rate = RATE
+    if start is not None:
+        net.take(start)
+        rate = RATE / 10
+    optimiser = torch.optim.AdamW(net.parameters(), rate, weight_decay=0.02)
     steps = epochs * (len(given.labels) // BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps + 1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps + 1)
+    average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED))
     for epoch in range(epochs):
         net.train()
         began, total = time.time(), 0.0
         order = rng.permutation(len(given.labels))
         for start in range(0, len(order) - BATCH + 1, BATCH):
-            x, counts, labels, weights = _batch(given, order[start : start + BATCH], rng)
+            x, counts, targets, weights = _batch(given, order[start : start + BATCH], rng)
             scores = net(x)
             losses = nn.functional.binary_cross_entropy_with_logits(
-                scores, labels[:, None].expand_as(scores) * 0.98 + 0.01, reduction="none"
+                scores, targets, reduction="none"
             )
             per = (losses * counts).sum(1) / counts.sum(1).clamp(min=1)
             loss = (per * weights).mean()
@@ -168,39 +243,51 @@ def train(given: Overlaps, seed: int, epochs: int = EPOCHS, check: Overlaps | No
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimiser.step()
             schedule.step()
+            average.update_parameters(net)
             total += loss.item()
         said = f"epoch {epoch + 1}: loss {total / (len(order) // BATCH):.3f}"
         if check is not None and (epoch % 3 == 2 or epoch == epochs - 1):
-            said += f", validation {loss_of(net, check):.3f}"
+            said += f", validation {loss_of(net, check):.3f}, averaged "
+            said += f"{loss_of(average.module, check):.3f}"
         print(f"{said} ({time.time() - began:.0f} s)", flush=True)
-    return net.eval()
+    return average.module.eval()
 
 
 def _batch(
     given: Overlaps, chosen: npt.NDArray[np.int64], rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    longest = int(given.lengths[chosen].max())
+    # Most are decided within a second: every other batch is spared the rest.
+    longest = min(int(given.lengths[chosen].max()), ROWS if rng.random() < 0.5 else CROPPED)
     x = given.features[chosen, :longest].astype(np.float32)
     counts = given.counts[chosen, :longest].astype(np.float32)
+    targets = given.targets[chosen, :longest].copy()
     for i, move in enumerate(rng.integers(JITTER[0], JITTER[1] + 1, len(chosen))):
         if rng.random() < 0.5 or move == 0:
             continue
         time_feature = x[i, :, -1].copy()
         x[i], counts[i] = np.roll(x[i], -move, axis=0), np.roll(counts[i], -move)
+        targets[i] = np.roll(targets[i], -move)
         x[i, :, -1] = time_feature
         if move > 0:
             x[i, -move:], counts[i, -move:] = 0, 0
         else:
             x[i, :-move], counts[i, :-move] = x[i, -move], 0
-    # The middle of an overlap is where decisions fall.
-    age = np.cumsum(counts, axis=1) * 0.032
-    counts = counts * np.where(age < 0.1, 0.5, np.where(age > 1.2, 0.5, 1.0))
+    counts = counts * np.interp(np.cumsum(counts, axis=1) * 0.032, *np.array(AGES).T)
     return (
         torch.from_numpy(x),
         torch.from_numpy(counts.astype(np.float32)),
-        torch.from_numpy(given.labels[chosen]),
+        torch.from_numpy(targets),
         torch.from_numpy(given.weights[chosen]),
     )
+
+
+def taught(given: Overlaps, teachers: Sequence[Net]) -> Overlaps:
+    """The overlaps with targets that are mostly what several networks say together: one that
+    learns from them says nearly as well, for the cost of one."""
+    said = np.mean([scores_of(net, given) for net in teachers], axis=0)
+    probabilities = 1 / (1 + np.exp(-said))
+    targets = TAUGHT * probabilities + (1 - TAUGHT) * given.targets
+    return attrs.evolve(given, targets=targets.astype(np.float32))
 
 
 def scores_of(net: Net, given: Overlaps) -> npt.NDArray[np.float32]:
@@ -224,6 +311,13 @@ def loss_of(net: Net, given: Overlaps) -> float:
     return float((per * torch.from_numpy(given.weights)).mean())
 
 
+def _again(path: Path) -> Net:
+    net = Net(torch.zeros(FEATURES), torch.ones(FEATURES))
+    with np.load(path) as file:
+        net.take({name: file[name] for name in SHIPPED})
+    return net.eval()
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -231,12 +325,21 @@ def main() -> None:
     parser.add_argument("into", type=Path)
     parser.add_argument("--seed", type=int, action="append", required=True)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--start", type=Path, help="a shipped file of weights to go on from")
+    parser.add_argument("--teachers", type=Path, help="a folder of networks to learn from")
     arguments = parser.parse_args()
     arguments.into.mkdir(parents=True, exist_ok=True)
     given, check = read(arguments.set, "train"), read(arguments.set, "validate")
     print(f"{len(given.labels)} overlaps to train on, {len(check.labels)} to validate", flush=True)
+    if arguments.teachers is not None:
+        paths = sorted(arguments.teachers.glob("seed-*.npz"))
+        given = taught(given, [_again(path) for path in paths])
+    start = None
+    if arguments.start is not None:
+        with np.load(arguments.start) as file:
+            start = {name: file[name][0].astype(np.float32) for name in SHIPPED}
     for seed in arguments.seed:
-        net = train(given, seed, arguments.epochs, check)
+        net = train(given, seed, arguments.epochs, check, start)
         np.savez(
             arguments.into / f"seed-{seed}.npz",
             **net.arrays(),

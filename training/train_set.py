@@ -23,7 +23,7 @@ import numpy.typing as npt
 from bargein.backends.gru import BEFORE
 from bargein.core import Prediction, Window
 from bargein.vad.track import CHUNK, Speech
-from training import recordings, train_sounds
+from training import conversation, recordings, train_sounds
 from training.mixing import Sound
 from training.replay import play
 from training.sound import (
@@ -43,12 +43,17 @@ from training.sound import (
 from training.synthesise import Kokoro
 from training.utterances import Part
 
-Group = Literal["spoken", "recorded"]
-GROUPS: tuple[Group, Group] = ("spoken", "recorded")
-"""What is synthesised, and all else: it can be mixed while speech is still being synthesised."""
+Group = Literal["spoken", "recorded", "acted"]
+GROUPS: tuple[Group, ...] = ("spoken", "recorded", "acted")
+"""What is synthesised, actors' lines, and all else: what isn't synthesised can be mixed before."""
 
-MIXES = 3
+MIXES: dict[Group, int] = {"spoken": 2, "recorded": 2, "acted": 2}
 """Times that each sound is mixed."""
+
+GROUP_SEEDS: dict[Group, int] = {"recorded": 0, "spoken": 1, "acted": 2}
+
+FALSE_STARTS: dict[Part, int] = {"train": 150, "validate": 40}
+"""Of actors' lines."""
 
 LEVEL = (-32.0, -18.0)
 """dBFS of the caller's sound."""
@@ -213,12 +218,19 @@ def _overlap(window: Window) -> Overlap:
 
 def sounds(kokoro: Kokoro, sources: Path, part: Part, group: Group) -> Iterator[Sound | None]:
     """All sounds of a part, in the order in which they are numbered; ``None``: echo alone."""
-    rng = np.random.default_rng([8, 1, part == "train", group == "spoken"])
+    rng = np.random.default_rng([8, 1, part == "train", GROUP_SEEDS[group]])
     few = part == "validate"
     if group == "spoken":
         said = list(train_sounds.spoken(kokoro, part, sources))
         yield from said
         yield from train_sounds.joined(rng, said, 100 if few else 600)
+        return
+    if group == "acted":
+        yield from conversation.acted_interruptions(rng, sources, part)
+        # Few, and worth most: each three times as often as a line that interrupts.
+        for _ in range(3):
+            yield from conversation.acted_backchannels(sources, part)
+        yield from conversation.acted_false_starts(rng, sources, part, FALSE_STARTS[part])
         return
     yield from train_sounds.computed_hums(rng, 48 if few else 400)
     yield from train_sounds.real_interruptions(rng, sources, part)
@@ -237,14 +249,14 @@ def rows(
     for number, sound in enumerate(sounds(kokoro, sources, part, group)):
         if number % of != share:
             continue
-        for take in range(MIXES):
-            rng = np.random.default_rng([8, 2, part == "train", group == "spoken", number, take])
+        for take in range(MIXES[group]):
+            rng = np.random.default_rng([8, 2, part == "train", GROUP_SEEDS[group], number, take])
             name = sorted(agents)[int(rng.integers(len(agents)))]
             if sound is not None and name.split("-")[0] == sound.speaker.split("-")[0]:
                 name = next(n for n in sorted(agents) if n != name)
             mixed = mix(rng, sound, reading(rng, agents[name]))
             for overlap in overlaps(mixed):
-                label = _label(sound, mixed, overlap)
+                label = label_of(None if sound is None else sound.label, mixed, overlap)
                 if label is None:
                     continue
                 yield (
@@ -260,20 +272,24 @@ def rows(
                         "condition": mixed.condition,
                         "gated": mixed.gated,
                         "late": round(overlap.seconds - mixed.onset, 3),
+                        "lasts": round(mixed.end - overlap.seconds, 3),
                     },
                     overlap,
                 )
 
 
-def _label(sound: Sound | None, mixed: Mixed, overlap: Overlap) -> str | None:
-    """What an overlap is: the clip's sound, or echo alone; None where it is both in one."""
+def label_of(label: str | None, mixed: Mixed, overlap: Overlap) -> str | None:
+    """What an overlap is: the clip's sound, or echo alone; None where it is both in one.
+
+    ``label`` is the sound's, None where there is none.
+    """
     begins = overlap.seconds
     ends = begins + (len(overlap.samples) - BEFORE) * CHUNK / RATE
-    if sound is None or ends < mixed.onset:
+    if label is None or ends < mixed.onset:
         return "noise"
     if begins < mixed.onset - 0.2 or begins > mixed.end + 0.3:
         return None
-    return sound.label
+    return label
 
 
 AGENTS: dict[Part, tuple[str, str]] = {

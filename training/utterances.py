@@ -17,6 +17,7 @@ import attrs
 import numpy as np
 
 from training.lexicon import Phrase
+from training.more_lexicon import BRIEF_INTERRUPTIONS, LONGER_BACKCHANNELS, combined
 from training.sound import Audio
 from training.synthesise import Kokoro
 from training.train_lexicon import MORE_INTERRUPTIONS, TAUGHT_BACKCHANNELS
@@ -32,9 +33,22 @@ TRAIN_VOICES = tuple(name for name in VOICES["calibrate"] if name not in VALIDAT
 ROUNDS = 4
 """Times that every phrase is said for training; once for validation."""
 
-SHORT_ROUNDS = 8
+TAKEN = 2_400
+"""Of those, in their order; the last round is left half said, for it teaches little more."""
+
+SHORT_ROUNDS = 3
 """Further times that short interruptions ("wait!") are said for training: as closed a vocabulary as
 backchannels, and as short, so nothing but the words tells them apart."""
+
+MORE_ROUNDS = {"brief": 2, "longer": 2}
+"""Times that ``more_lexicon.py``'s short interruptions and its longer backchannels are said for
+training; by blends of up to three voices."""
+
+MORE_TAKEN = 75
+"""Of those for training, in an order drawn by lot: what there was time for."""
+
+CHECKED = 60
+"""Of the combined interruptions, so many are said in validation alone."""
 
 _SEED = 8
 
@@ -64,25 +78,58 @@ class Utterance:
 
 def utterances(part: Part, rounds: int = ROUNDS) -> list[Utterance]:
     """The plan of one part; the same for the same ``rounds``, and a longer one begins with it."""
-    voices = TRAIN_VOICES if part == "train" else VALIDATE_VOICES
     labelled = [(phrase, "backchannel") for phrase in TAUGHT_BACKCHANNELS]
     labelled += [(phrase, "interruption") for phrase in MORE_INTERRUPTIONS]
     brief = [pair for pair in labelled if pair[1] == "interruption" and pair[0].family == "short"]
+    plan: list[Utterance] = []
+    for number in range(rounds if part == "train" else 1):
+        plan += _round(part, labelled, number)
+    if part == "validate":
+        return plan + _more(part)
+    if rounds < ROUNDS:
+        return plan
+    plan = plan[:TAKEN]
+    for number in range(ROUNDS, ROUNDS + SHORT_ROUNDS):
+        plan += _round(part, brief, number)
+    return plan + _more(part)
+
+
+def _round(part: Part, labelled: list[tuple[Phrase, str]], number: int) -> list[Utterance]:
+    """Each phrase once, in an order and by voices drawn by lot."""
+    voices = TRAIN_VOICES if part == "train" else VALIDATE_VOICES
+    rng = np.random.default_rng([_SEED, number, part == "train"])
     plan = []
-    turns = [labelled] * (rounds if part == "train" else 1)
-    turns += [brief] * (SHORT_ROUNDS if part == "train" and rounds >= ROUNDS else 0)
-    for number, labelled in enumerate(turns):
-        rng = np.random.default_rng([_SEED, number, part == "train"])
-        order = rng.permutation(len(labelled))
-        if part == "validate":  # a half of them is enough to choose by
-            order = order[: len(order) // 2]
-        for index in order:
-            phrase, label = labelled[int(index)]
-            names = rng.choice(voices, size=2 if rng.random() < 0.5 else 1, replace=False)
-            fastest = 1.35 if label == "backchannel" else 1.25
-            speed = round(float(rng.uniform(0.8, fastest)), 2)
-            plan.append(Utterance(phrase, label, "+".join(sorted(map(str, names))), speed))
+    order = rng.permutation(len(labelled))
+    if part == "validate":  # a half of them is enough to choose by
+        order = order[: len(order) // 2]
+    for index in order:
+        phrase, label = labelled[int(index)]
+        names = rng.choice(voices, size=2 if rng.random() < 0.5 else 1, replace=False)
+        fastest = 1.35 if label == "backchannel" else 1.25
+        speed = round(float(rng.uniform(0.8, fastest)), 2)
+        plan.append(Utterance(phrase, label, "+".join(sorted(map(str, names))), speed))
     return plan
+
+
+def _more(part: Part) -> list[Utterance]:
+    """``more_lexicon.py``'s phrases, and the backchannels once more."""
+    voices = TRAIN_VOICES if part == "train" else VALIDATE_VOICES
+    drawn = [(phrase, "interruption") for phrase in combined()]
+    brief = [(phrase, "interruption") for phrase in BRIEF_INTERRUPTIONS]
+    longer = [(phrase, "backchannel") for phrase in LONGER_BACKCHANNELS]
+    if part == "validate":
+        said = drawn[:CHECKED] + brief + longer
+    else:
+        said = drawn[CHECKED:] + brief * MORE_ROUNDS["brief"]
+        said += longer * MORE_ROUNDS["longer"]
+    rng = np.random.default_rng([_SEED, 99, part == "train"])
+    plan = []
+    for index in rng.permutation(len(said)):
+        phrase, label = said[int(index)]
+        names = rng.choice(voices, size=int(rng.integers(1, 4)), replace=False)
+        speed = round(float(rng.uniform(0.8, 1.35 if label == "backchannel" else 1.3)), 2)
+        plan.append(Utterance(phrase, label, "+".join(sorted(map(str, names))), speed))
+    return plan if part == "validate" else plan[:MORE_TAKEN]
 
 
 def main() -> None:

@@ -292,13 +292,23 @@ def features_of(state: JudgeState, speech: Speech, samples: npt.NDArray[np.int16
     features[:, _SPECTRUM:-_EXTRA] = speech.activations
     features[:, -4] = speech.probabilities
     # Sums of squares of int16 are exact, in whatever order.
-    powers = np.square(samples, dtype=np.float64).sum(axis=1) / _FULL_SCALE_POWER
-    for i, power in enumerate(powers.tolist()):
-        level = max(_QUIETEST, 10 * math.log10(power)) if power else _QUIETEST
-        state.loudest = max(state.loudest, level)
-        features[i, -3] = (level + 40) / 20
-        features[i, -2] = max(level - state.loudest, -40.0) / 20
-        features[i, -1] = min(state.heard + i, _LONGEST) / _LONGEST
+    wide = samples.astype(np.float64)
+    powers = np.einsum("ij,ij->i", wide, wide).tolist()
+    loudest, heard = state.loudest, state.heard
+    extra = []
+    for power in powers:
+        level = max(_QUIETEST, 10 * math.log10(power / _FULL_SCALE_POWER)) if power else _QUIETEST
+        loudest = max(loudest, level)
+        extra.append(
+            (
+                (level + 40) / 20,
+                max(level - loudest, -40.0) / 20,
+                min(heard, _LONGEST) / _LONGEST,
+            )
+        )
+        heard += 1
+    state.loudest = loudest
+    features[:, -3:] = extra or np.empty((0, 3))
     return features
 
 
