@@ -19,7 +19,7 @@ from bargein.errors import OptionError
 from .exits import ExitCode
 from .judge import backend_of
 from .progress import Progress
-from .settings import add_settings, read_settings
+from .settings import add_options_file, add_settings, read_backend, read_settings
 from .table import render
 
 __all__ = ["add_arguments", "run"]
@@ -49,7 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     judge = parser.add_argument_group("the judge")
     judge.add_argument(
         "--backend",
-        default="local",
         metavar="NAME",
         help="local (the default), local-sustained, or module:attribute: a backend, a class of "
         "backends, or a function of a window",
@@ -61,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds of the recording that an answer takes (default: 0)",
     )
+    add_options_file(parser)
     add_settings(parser)
     parser.add_argument(
         "--no-echo-gate",
@@ -100,7 +100,7 @@ def _analyze(call: Call, arguments: argparse.Namespace, options: AnalysisOptions
         return analyze(
             call,
             options=options,
-            backend=backend_of(arguments.backend),
+            backend=backend_of(read_backend(arguments)),
             waveforms=arguments.plot is not None,
             progress=progress,
             clock=time.perf_counter if arguments.timings else None,

@@ -8,12 +8,23 @@ from typing import Any, TypeVar
 
 import attrs
 
+from bargein.analysis.options_file import GROUPS as FILE_GROUPS
+from bargein.analysis.options_file import read_options
 from bargein.core import InterruptionOptions
 from bargein.core.echo import EchoGateOptions
 from bargein.core.playout import PlayoutOptions
 from bargein.core.tracker import TrackerOptions
+from bargein.errors import OptionError
 
-__all__ = ["GROUPS", "Group", "add_settings", "given_settings", "read_settings"]
+__all__ = [
+    "GROUPS",
+    "Group",
+    "add_options_file",
+    "add_settings",
+    "given_settings",
+    "read_backend",
+    "read_settings",
+]
 
 _T = TypeVar("_T")
 
@@ -86,6 +97,9 @@ GROUPS = (
 )
 
 
+_IN_FILE = {settings: name for name, settings in FILE_GROUPS.items()}
+
+
 def add_settings(parser: argparse.ArgumentParser, *only: type) -> None:
     """Add the flags of every group, or of ``only`` some settings classes.
 
@@ -112,11 +126,37 @@ def add_settings(parser: argparse.ArgumentParser, *only: type) -> None:
 
 
 def read_settings(arguments: argparse.Namespace, settings: type[_T]) -> _T:
-    """Build a group's settings from the flags given.
+    """Build a group's settings from the flags given, else from the file of ``--options``.
 
     Raises :class:`~bargein.errors.OptionError` for a value outside its range.
     """
-    return settings(**given_settings(arguments, settings))
+    from_file = arguments.options.get(_IN_FILE[settings], {})
+    return settings(**from_file | given_settings(arguments, settings))
+
+
+def add_options_file(parser: argparse.ArgumentParser) -> None:
+    """Add ``--options``, for the commands that use :func:`read_settings`."""
+    parser.add_argument(
+        "--options",
+        metavar="FILE",
+        type=_options_file,
+        default={},
+        help="options that bargein tune wrote; flags win over them",
+    )
+
+
+def read_backend(arguments: argparse.Namespace, default: str = "local") -> str:
+    """Return the backend's name: the flag's, else that of the file of ``--options``."""
+    name: str = arguments.backend or arguments.options.get("backend", default)
+    return name
+
+
+def _options_file(path: str) -> dict[str, Any]:
+    """Read a file of options; what is wrong with it is a usage error."""
+    try:
+        return read_options(path)
+    except OptionError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def given_settings(arguments: argparse.Namespace, settings: type) -> dict[str, Any]:
