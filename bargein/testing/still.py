@@ -1,0 +1,542 @@
+"""A detector and streams without threads: all happens in the test's own thread, on a fake clock.
+
+Call logic gets them in place of real ones. What is pushed is seen to before the push returns,
+listeners are called from within it or from within ``clock.advance``, and nothing waits.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import attrs
+
+from bargein.audio import AudioFormat
+from bargein.backends import Backend
+from bargein.check import CheckReport
+from bargein.core import (
+    Action,
+    CancelWindow,
+    Close,
+    EmitVerdict,
+    Finish,
+    Input,
+    InterruptionDetectionError,
+    InterruptionMachine,
+    InterruptionMetrics,
+    Judge,
+    JudgeSettings,
+    OverlappingSpeechEvent,
+    OverlapSpeechEnded,
+    OverlapSpeechStarted,
+    SendWindow,
+    Settings,
+    State,
+    Verdict,
+    Window,
+)
+from bargein.core.echo import EchoGate
+from bargein.core.inbox import Inbox
+from bargein.core.pipeline import Pipeline
+from bargein.core.playout import Playout
+from bargein.core.tracker import OverlapTracker, TrackerOptions
+from bargein.detector import AdaptiveInterruptionDetector
+from bargein.errors import APIError, StateError
+from bargein.runtime.listeners import Listeners
+from bargein.runtime.queue import EventQueue
+from bargein.stream import InterruptionStreamBase
+from bargein.streams import CALL_IN_FLIGHT, WEBSOCKET_IN_FLIGHT
+from bargein.telemetry import write_verdict
+from bargein.vad.track import SpeechTrack
+
+from .answers import Answer, Kind
+from .clock import FakeClock, Timer
+from .heard import DEFAULT_THRESHOLD
+from .simulated import CallDriver, RemoteDriver
+from .transcript import Transcript
+
+__all__ = ["Choose", "StillDetector", "StillStream", "Transport"]
+
+Transport = Literal["websocket", "http", "call"]
+"""How the judge is reached: as a server, or (``call``) in this process."""
+
+Choose = Callable[[Window], Answer]
+"""What becomes of a window."""
+
+DEADLINES_LAST = 1
+"""Of what happens at one instant, replies come before deadlines, as in a live stream."""
+
+_ROUNDING = 1e-9
+"""Seconds. The clock counts whole nanoseconds."""
+
+_ADDRESSES = {"websocket": "ws://scripted.invalid", "http": "http://scripted.invalid"}
+_QUEUED = 1 << 16
+"""Events that wait unread: a test that makes more has lost its way."""
+
+
+class _Machine(InterruptionMachine):
+    """The machine, whose inputs are written down."""
+
+    transcript: Transcript
+
+    def handle(self, item: Input | Any, *, now: float) -> list[Action]:
+        """Take one input."""
+        self.transcript.note_input(item, now, self.state)
+        return super().handle(item, now=now)
+
+
+class _Worker:
+    """A stream's worker that has no thread: who gives it something does its work."""
+
+    def __init__(self, stream: StillStream, pipeline: Pipeline, clock: FakeClock) -> None:
+        self.lock = threading.RLock()
+        self.lost = 0
+        self.failure: BaseException | None = None
+        self.over = False
+        self._stream = stream
+        self._pipeline = pipeline
+        self._machine = pipeline.machine
+        self._state = self._machine.state
+        self._inbox = stream._inbox
+        self._clock = clock
+        self._work: deque[tuple[Callable[[], list[Action]], float]] = deque()
+        self._results: deque[Callable[[], None]] = deque()
+        self._working = self._delivering = False
+        self._timer: Timer | None = None
+        self.drivers: dict[Judge, Any] = {}
+
+    # --- what a stream asks of its worker ---------------------------------------------------
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still takes anything."""
+        return not self.over
+
+    @property
+    def reconnects(self) -> int:
+        """Connections made after the first, ever."""
+        return sum(driver.reconnects for driver in self.drivers.values())
+
+    @property
+    def faults(self) -> int:
+        """Faults of the judges, ever."""
+        return sum(driver.faults for driver in self.drivers.values())
+
+    def start(self) -> None:
+        """Begin: judges that need no time are ready at once."""
+        for driver in list(self.drivers.values()):
+            driver.start(self._clock())
+        self._clock.advance(0.0)
+        self._settle()
+
+    def push(self, frame: Any) -> None:
+        """Take a frame of audio."""
+        if self._deaf():
+            self.lost += 1
+        else:
+            self._inbox.push(frame, self._clock())
+            self._take()
+
+    def voice_activity(self, probability: float) -> None:
+        """Take a VAD's probability."""
+        if not self._deaf():
+            self._inbox.voice_activity(probability, self._clock())
+            self._take()
+
+    def agent_audio(self, frame: Any, format: Any) -> None:
+        """Take the agent's audio."""
+        if not self._deaf():
+            self._inbox.agent_audio(frame, format, self._clock())
+            self._take()
+
+    def put(self, item: Any) -> None:
+        """Take a control item."""
+        if not self._deaf():
+            self._inbox.put(item, self._clock())
+            self._take()
+
+    def close(self, timeout: float = 0.0) -> bool:
+        """End now."""
+        if not self.over:
+            self._inbox.put(Close(), self._clock())
+            self._take()
+        return True
+
+    def _deaf(self) -> bool:
+        return self.failure is not None and not self._inbox.ended
+
+    # --- the work ---------------------------------------------------------------------------
+
+    def _take(self) -> None:
+        for stamped in self._inbox.detach():
+            item, now = stamped.item, stamped.now
+            if isinstance(item, Settings):
+                self.drivers[Judge.PRIMARY].update(item, now)
+            elif self._machine.state is not State.ENDED:
+                self._do(functools.partial(self._pipeline.handle, item, now=now), now)
+        self._inbox.attention = self._pipeline.attention()
+        self._settle()
+
+    def _do(self, work: Callable[[], list[Action]], now: float) -> None:
+        """Have the machine work and carry out what it wants, all of it, before it gets more."""
+        self._work.append((work, now))
+        if self._working:
+            return
+        self._working = True
+        try:
+            while self._work:
+                work, now = self._work.popleft()
+                for action in work():
+                    self._carry_out(action, now)
+                if self._machine.state is not self._state:
+                    self._state = self._machine.state
+                    for driver in self.drivers.values():
+                        driver.call_changed(self._state, now)
+        finally:
+            self._working = False
+
+    def _carry_out(self, action: Action, now: float) -> None:
+        if isinstance(action, SendWindow):
+            self._stream.transcript.note_window(action.window, self._clock(), action.judge)
+            self.drivers[action.judge].send(action.window, now)
+        elif isinstance(action, CancelWindow):
+            why = "taken back" if action.reason is None else f"given up: {action.reason.value}"
+            self._stream.transcript.note(self._clock(), f"window {action.window_id} is {why}")
+            self.drivers[action.judge].cancel(action.window_id, action.reason, now)
+        elif isinstance(action, EmitVerdict):
+            verdict = action.verdict
+            self._stream.transcript.note_verdict(verdict, self._clock())
+            self._results.append(lambda: self._stream._tell(verdict))
+        elif isinstance(action, Finish) and not self.over:
+            self.over = True
+            self._results.append(lambda: self._stream._events.end(self.failure))
+            for driver in self.drivers.values():
+                driver.finish(now, 0.0)
+
+    def _settle(self) -> None:
+        """Hand on what came out, and have the clock call when something is due."""
+        if not self._delivering:
+            self._delivering = True
+            try:
+                while self._results:
+                    self._results.popleft()()
+            finally:
+                self._delivering = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadlines = [driver.deadline() for driver in self.drivers.values()]
+        due = [at for at in (self._machine.next_deadline(), *deadlines) if at is not None]
+        if due:
+            self._timer = self._clock.call_at(min(due), self._expire, priority=DEADLINES_LAST)
+
+    def _expire(self) -> None:
+        due = self._due(self._machine.next_deadline())
+        if due is not None:
+            self._do(functools.partial(self._machine.handle_deadline, now=due), due)
+        for driver in self.drivers.values():
+            due = self._due(driver.deadline())
+            if due is not None:
+                driver.handle_deadline(due)
+        self._settle()
+
+    def _due(self, deadline: float | None) -> float | None:
+        """Return the time by which a deadline has passed, which the clock rounds to nanoseconds."""
+        now = self._clock()
+        if deadline is None or deadline > now + _ROUNDING:
+            return None
+        return max(now, deadline)
+
+    # --- for drivers ------------------------------------------------------------------------
+
+    def tell(self, item: Input, now: float) -> None:
+        """Give the machine an input and carry out what it wants."""
+        self._do(lambda: self._machine.handle(item, now=now), now)
+        if not self._working:
+            self._settle()
+
+    def announce(self, error: APIError, *, recoverable: bool, failures: int, now: float) -> None:
+        """Emit an error event."""
+        goes = "goes on" if recoverable else "given up"
+        self._stream.transcript.note(self._clock(), f"fault ({goes}): {error}")
+        self._results.append(lambda: self._stream._tell_error(error, recoverable))
+        if not self._working:
+            self._settle()
+
+    def fail(self, error: APIError) -> None:
+        """End the stream by this error; an overlap that is open gets its event first."""
+        self.failure = self.failure or error
+        now = self._clock()
+        self._do(lambda: self._give_up(now), now)
+
+    def _give_up(self, now: float) -> list[Action]:
+        actions: list[Action] = []
+        if self._machine.state is State.OPEN:
+            actions += self._machine.handle(OverlapSpeechEnded(), now=now)
+        return actions + self._machine.handle(Close(), now=now)
+
+    def wake(self) -> None:
+        """Nobody sleeps."""
+
+
+@attrs.define
+class _Finalizer:
+    """A still stream holds nothing, so one that is forgotten costs nothing."""
+
+    def detach(self) -> None:
+        pass
+
+
+class StillStream(InterruptionStreamBase):
+    """A stream that stands still unless something is pushed or its clock is moved.
+
+    Its times are the clock's, also where a real stream's are epoch seconds. ``recv(timeout)``
+    lets up to ``timeout`` seconds pass on the clock, and returns at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: StillDetector,
+        id: str | None = None,
+        sample_rate: int | None = None,
+        num_channels: int | None = None,
+        encoding: str | None = None,
+        vad: Literal["silero"] | None = None,
+        tracker: TrackerOptions | None = None,
+        conn_options: Any = None,
+    ) -> None:
+        self.id = id if id is not None else f"call-{len(model.streams) + 1}"
+        self.transcript = Transcript()
+        """What happened."""
+        self._model = model
+        self._options = model.options
+        self._conn_options = conn_options or model.conn_options
+        self._listeners = Listeners()
+        self._clock = model.clock
+        self._events: EventQueue[OverlappingSpeechEvent] = EventQueue(
+            f"the stream {self.id}", limit=_QUEUED, arrays=_QUEUED
+        )
+        self._finalizer = _Finalizer()  # type: ignore[assignment]
+        given = (sample_rate, num_channels, encoding)
+        fmt = None
+        if given != (None, None, None):
+            fmt = AudioFormat(sample_rate or 16_000, num_channels or 1, encoding or "s16le")
+        self._inbox = Inbox(fmt)
+        self._pipeline = self._pipes(fmt or AudioFormat(), vad, tracker)
+        worker = _Worker(self, self._pipeline, self._clock)
+        self._worker = worker  # type: ignore[assignment]
+        worker.drivers = self._drivers(worker)
+        worker.start()
+
+    def _pipes(self, fmt: AudioFormat, vad: str | None, tracker: TrackerOptions | None) -> Pipeline:
+        model = self._detector
+        judges = (model._backend, model._fallback)
+        activations = any(getattr(judge, "needs_activations", False) for judge in judges)
+        track = SpeechTrack(activations=activations) if vad is not None else None
+        flights = WEBSOCKET_IN_FLIGHT if model.transport == "websocket" else CALL_IN_FLIGHT
+        machine = _Machine(
+            self._options,
+            format=fmt,
+            primary=JudgeSettings(
+                max_in_flight=self._options.max_in_flight or flights,
+                default_threshold=None if model._backend is None else model.default_threshold,
+            ),
+            fallback=model._fallback_settings(),
+            ready=False,
+            speech=track,
+        )
+        machine.transcript = self.transcript
+        return Pipeline(
+            machine,
+            tracker=OverlapTracker(tracker),
+            speech=track,
+            gate=EchoGate() if track is not None else None,
+            playout=Playout(),
+        )
+
+    def _drivers(self, worker: _Worker) -> dict[Judge, Any]:
+        model = self._detector
+
+        def note(words: str) -> None:
+            self.transcript.note(self._clock(), words)
+
+        drivers: dict[Judge, Any] = {}
+        if model.transport == "call":
+            judge = CallDriver(worker, self._clock, model.judge_for(self.id), note)
+            drivers[Judge.PRIMARY] = judge
+        else:
+            drivers[Judge.PRIMARY] = RemoteDriver(
+                worker,
+                self._clock,
+                model.judge_for(self.id),
+                note,
+                transport=model.transport,
+                options=self._conn_options,
+                settings=Settings(self._options.threshold, self._options.min_frames),
+                has_fallback=model.has_fallback,
+            )
+        if model._fallback is not None:
+            choose = _by_session(model._fallback, self.id)
+            drivers[Judge.FALLBACK] = CallDriver(
+                worker, self._clock, choose, note, judge=Judge.FALLBACK
+            )
+        return drivers
+
+    @property
+    def _detector(self) -> StillDetector:
+        assert isinstance(self._model, StillDetector)
+        return self._model
+
+    # --- what differs for who uses it -------------------------------------------------------
+
+    def push_frame(self, frame: Any) -> None:
+        """Take the caller's audio, or a sentinel; see the base class."""
+        now = self._clock()
+        if isinstance(frame, OverlapSpeechStarted) and frame.started_at is not None:
+            frame = attrs.evolve(frame, age=max(0.0, now - frame.started_at))
+        elif isinstance(frame, OverlapSpeechEnded) and frame.ended_at is not None:
+            frame = attrs.evolve(frame, age=max(0.0, now - frame.ended_at))
+        if isinstance(frame, (OverlapSpeechStarted, OverlapSpeechEnded)):
+            self._worker.put(frame)
+        else:
+            super().push_frame(frame)
+
+    def recv(self, timeout: float | None = None) -> OverlappingSpeechEvent:
+        """Return the next event, letting at most ``timeout`` seconds pass on the clock.
+
+        Raises ``TimeoutError``; also where no time would ever bring one, since a real stream's
+        reader would wait there for ever.
+        """
+        until = None if timeout is None else self._clock() + timeout
+        while not len(self._events) and not self._worker.over:
+            due = self._clock.next_due()
+            if due is None or (until is not None and due > until):
+                self._clock.advance_to(until if until is not None else self._clock())
+                break
+            self._clock.step()
+        return self._events.get(0.0)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still takes input: neither ended, closed nor failed."""
+        return not (self._worker.over or self._inbox.ended or self._worker.failure)
+
+    def close(self, timeout: float = 0.0) -> None:
+        """End now; again does nothing."""
+        self._worker.close(timeout)
+
+    # --- what comes out ---------------------------------------------------------------------
+
+    def _tell(self, verdict: Verdict) -> None:
+        event = OverlappingSpeechEvent.from_verdict(verdict, stream_id=self.id)
+        if verdict.span is not None:
+            write_verdict(verdict.span, event)
+        self._emit("overlapping_speech", event)
+        self._events.put(event)
+        hub = self._model._hub
+        hub.put(event)
+        self._emit("metrics_collected", InterruptionMetrics.of(event, verdict, hub.metadata))
+
+    def _tell_error(self, error: APIError, recoverable: bool) -> None:
+        told = InterruptionDetectionError(
+            timestamp=self._clock(),
+            label=self._model.label,
+            error=error,
+            recoverable=recoverable,
+            stream_id=self.id,
+        )
+        self._emit("error", told)
+
+    def _emit(self, kind: Any, event: Any) -> None:
+        """Call listeners; what one raises fails the test, where a real stream would log it."""
+        for listeners in (self._listeners, self._model._hub.listeners):
+            for entry in listeners._listeners[kind]:
+                listener, once = entry
+                if not once or listeners._claim(kind, entry):
+                    listener(event)
+
+
+class StillDetector(AdaptiveInterruptionDetector):
+    """A detector for call logic under test; made by :class:`~bargein.testing.StillCall`.
+
+    ``choose`` says what becomes of each window; or ``backend`` judges them, in no time. The
+    options are the real one's, and so are their errors.
+    """
+
+    def __init__(
+        self,
+        choose: Choose | None = None,
+        *,
+        clock: FakeClock | None = None,
+        transport: Transport = "websocket",
+        backend: Backend | Callable[[Window], Any] | str | None = None,
+        **options: Any,
+    ) -> None:
+        self.clock = clock or FakeClock()
+        self.transport: Transport = "call" if backend is not None else transport
+        self.default_threshold: float | None = DEFAULT_THRESHOLD
+        self.streams: list[StillStream] = []
+        """All that were opened, in order."""
+        self._choose = choose
+        if self.transport == "call":
+            super().__init__(backend=backend or _no_judge, **options)
+            if backend is not None and self._backend is not None:
+                self.default_threshold = self._backend.default_threshold
+        else:
+            super().__init__(base_url=_ADDRESSES[self.transport], **options)
+
+    def judge_for(self, stream_id: str) -> Choose:
+        """Return what judges a stream's windows."""
+        if self._choose is not None:
+            return self._choose
+        assert self._backend is not None
+        return _by_session(self._backend, stream_id)
+
+    def stream(self, **kind: Any) -> StillStream:
+        """Open a stream: one call. Parameters as the real detector's."""
+        if self._closed:
+            raise StateError("the detector was closed; make another for new streams")
+        stream = StillStream(model=self, **kind)
+        self.streams.append(stream)
+        with self._lock:
+            self._streams[next(self._keys)] = stream
+        return stream
+
+    def recv(self, timeout: float | None = None) -> OverlappingSpeechEvent:
+        """Return the next event of any stream, letting at most ``timeout`` seconds pass."""
+        queue = self._hub.events()
+        until = self.clock() + (timeout or 0.0)
+        while not len(queue):
+            due = self.clock.next_due()
+            if due is None or (timeout is not None and due > until):
+                self.clock.advance_to(until)
+                break
+            self.clock.step()
+        return queue.get(0.0)
+
+    def check(self, *, timeout: float = 10.0) -> CheckReport:
+        """Refuse: there is no server to be tried out."""
+        raise StateError("a detector that stands still has no judge to check; use a real one")
+
+
+def _no_judge(window: Window) -> Sequence[float]:
+    raise StateError("nobody judges here")  # the detector's `choose` does
+
+
+def _by_session(backend: Backend, stream_id: str) -> Choose:
+    """Judge by a backend's session, in no time on the clock."""
+    session = backend.open_session(stream_id)
+
+    def choose(window: Window) -> Answer:
+        try:
+            found = session.predict(window)
+        except Exception as exc:  # as in a real stream: this window fails, and the call goes on
+            return Answer(Kind.ERROR, text=repr(exc))
+        known = tuple(found.probabilities.tolist())
+        return Answer(probability=known or None, decision=found.is_interruption)
+
+    return choose
