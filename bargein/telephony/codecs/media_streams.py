@@ -13,8 +13,6 @@ import base64
 import json
 from typing import Any
 
-import attrs
-
 from bargein.audio.formats import AudioFormat
 from bargein.errors import OptionError
 
@@ -183,8 +181,3 @@ class MediaStream:
             message[self.dialect.stream_id] = self._id
         message.update(fields)
         return json.dumps(message, separators=(",", ":"))
-
-
-def with_format(dialect: Dialect, fmt: AudioFormat) -> Dialect:
-    """Return the dialect with another default format (an account that is set up so)."""
-    return attrs.evolve(dialect, default=fmt)
