@@ -86,6 +86,8 @@ class SimulatedDriver:
 
     reconnects = 0
     faults = 0
+    swaps = True
+    """Whether two answers can change places."""
 
     def __init__(
         self,
@@ -112,7 +114,7 @@ class SimulatedDriver:
         due = sent.now + answer.after + answer.lasts
 
         def come() -> None:
-            if answer.kind is Kind.SWAPPED:
+            if answer.kind is Kind.SWAPPED and self.swaps:
                 self._held.append(lambda: happen(sent))
                 return
             happen(sent)
@@ -149,6 +151,8 @@ class SimulatedDriver:
 
 class CallDriver(SimulatedDriver):
     """A judge in this process, asked one window at a time; a fault of it is an exception."""
+
+    swaps = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -6,9 +6,6 @@ listeners are called from within it or from within ``clock.advance``, and nothin
 
 from __future__ import annotations
 
-import functools
-import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -18,23 +15,14 @@ from bargein.audio import AudioFormat
 from bargein.backends import Backend
 from bargein.check import CheckReport
 from bargein.core import (
-    Action,
-    CancelWindow,
-    Close,
-    EmitVerdict,
-    Finish,
-    Input,
     InterruptionDetectionError,
-    InterruptionMachine,
     InterruptionMetrics,
     Judge,
     JudgeSettings,
     OverlappingSpeechEvent,
     OverlapSpeechEnded,
     OverlapSpeechStarted,
-    SendWindow,
     Settings,
-    State,
     Verdict,
     Window,
 )
@@ -51,11 +39,13 @@ from bargein.stream import InterruptionStreamBase
 from bargein.streams import CALL_IN_FLIGHT, WEBSOCKET_IN_FLIGHT
 from bargein.telemetry import write_verdict
 from bargein.vad.track import SpeechTrack
+from bargein.worker import Outlet
 
 from .answers import Answer, Kind
-from .clock import FakeClock, Timer
+from .clock import FakeClock
 from .heard import DEFAULT_THRESHOLD
 from .simulated import CallDriver, RemoteDriver
+from .still_worker import StillWorker, WatchedMachine
 from .transcript import Transcript
 
 __all__ = ["Choose", "StillDetector", "StillStream", "Transport"]
@@ -66,220 +56,9 @@ Transport = Literal["websocket", "http", "call"]
 Choose = Callable[[Window], Answer]
 """What becomes of a window."""
 
-DEADLINES_LAST = 1
-"""Of what happens at one instant, replies come before deadlines, as in a live stream."""
-
-_ROUNDING = 1e-9
-"""Seconds. The clock counts whole nanoseconds."""
-
 _ADDRESSES = {"websocket": "ws://scripted.invalid", "http": "http://scripted.invalid"}
 _QUEUED = 1 << 16
 """Events that wait unread: a test that makes more has lost its way."""
-
-
-class _Machine(InterruptionMachine):
-    """The machine, whose inputs are written down."""
-
-    transcript: Transcript
-
-    def handle(self, item: Input | Any, *, now: float) -> list[Action]:
-        """Take one input."""
-        self.transcript.note_input(item, now, self.state)
-        return super().handle(item, now=now)
-
-
-class _Worker:
-    """A stream's worker that has no thread: who gives it something does its work."""
-
-    def __init__(self, stream: StillStream, pipeline: Pipeline, clock: FakeClock) -> None:
-        self.lock = threading.RLock()
-        self.lost = 0
-        self.failure: BaseException | None = None
-        self.over = False
-        self._stream = stream
-        self._pipeline = pipeline
-        self._machine = pipeline.machine
-        self._state = self._machine.state
-        self._inbox = stream._inbox
-        self._clock = clock
-        self._work: deque[tuple[Callable[[], list[Action]], float]] = deque()
-        self._results: deque[Callable[[], None]] = deque()
-        self._working = self._delivering = False
-        self._timer: Timer | None = None
-        self.drivers: dict[Judge, Any] = {}
-
-    # --- what a stream asks of its worker ---------------------------------------------------
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still takes anything."""
-        return not self.over
-
-    @property
-    def reconnects(self) -> int:
-        """Connections made after the first, ever."""
-        return sum(driver.reconnects for driver in self.drivers.values())
-
-    @property
-    def faults(self) -> int:
-        """Faults of the judges, ever."""
-        return sum(driver.faults for driver in self.drivers.values())
-
-    def start(self) -> None:
-        """Begin: judges that need no time are ready at once."""
-        for driver in list(self.drivers.values()):
-            driver.start(self._clock())
-        self._clock.advance(0.0)
-        self._settle()
-
-    def push(self, frame: Any) -> None:
-        """Take a frame of audio."""
-        if self._deaf():
-            self.lost += 1
-        else:
-            self._inbox.push(frame, self._clock())
-            self._take()
-
-    def voice_activity(self, probability: float) -> None:
-        """Take a VAD's probability."""
-        if not self._deaf():
-            self._inbox.voice_activity(probability, self._clock())
-            self._take()
-
-    def agent_audio(self, frame: Any, format: Any) -> None:
-        """Take the agent's audio."""
-        if not self._deaf():
-            self._inbox.agent_audio(frame, format, self._clock())
-            self._take()
-
-    def put(self, item: Any) -> None:
-        """Take a control item."""
-        if not self._deaf():
-            self._inbox.put(item, self._clock())
-            self._take()
-
-    def close(self, timeout: float = 0.0) -> bool:
-        """End now."""
-        if not self.over:
-            self._inbox.put(Close(), self._clock())
-            self._take()
-        return True
-
-    def _deaf(self) -> bool:
-        return self.failure is not None and not self._inbox.ended
-
-    # --- the work ---------------------------------------------------------------------------
-
-    def _take(self) -> None:
-        for stamped in self._inbox.detach():
-            item, now = stamped.item, stamped.now
-            if isinstance(item, Settings):
-                self.drivers[Judge.PRIMARY].update(item, now)
-            elif self._machine.state is not State.ENDED:
-                self._do(functools.partial(self._pipeline.handle, item, now=now), now)
-        self._inbox.attention = self._pipeline.attention()
-        self._settle()
-
-    def _do(self, work: Callable[[], list[Action]], now: float) -> None:
-        """Have the machine work and carry out what it wants, all of it, before it gets more."""
-        self._work.append((work, now))
-        if self._working:
-            return
-        self._working = True
-        try:
-            while self._work:
-                work, now = self._work.popleft()
-                for action in work():
-                    self._carry_out(action, now)
-                if self._machine.state is not self._state:
-                    self._state = self._machine.state
-                    for driver in self.drivers.values():
-                        driver.call_changed(self._state, now)
-        finally:
-            self._working = False
-
-    def _carry_out(self, action: Action, now: float) -> None:
-        if isinstance(action, SendWindow):
-            self._stream.transcript.note_window(action.window, self._clock(), action.judge)
-            self.drivers[action.judge].send(action.window, now)
-        elif isinstance(action, CancelWindow):
-            why = "taken back" if action.reason is None else f"given up: {action.reason.value}"
-            self._stream.transcript.note(self._clock(), f"window {action.window_id} is {why}")
-            self.drivers[action.judge].cancel(action.window_id, action.reason, now)
-        elif isinstance(action, EmitVerdict):
-            verdict = action.verdict
-            self._stream.transcript.note_verdict(verdict, self._clock())
-            self._results.append(lambda: self._stream._tell(verdict))
-        elif isinstance(action, Finish) and not self.over:
-            self.over = True
-            self._results.append(lambda: self._stream._events.end(self.failure))
-            for driver in self.drivers.values():
-                driver.finish(now, 0.0)
-
-    def _settle(self) -> None:
-        """Hand on what came out, and have the clock call when something is due."""
-        if not self._delivering:
-            self._delivering = True
-            try:
-                while self._results:
-                    self._results.popleft()()
-            finally:
-                self._delivering = False
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        deadlines = [driver.deadline() for driver in self.drivers.values()]
-        due = [at for at in (self._machine.next_deadline(), *deadlines) if at is not None]
-        if due:
-            self._timer = self._clock.call_at(min(due), self._expire, priority=DEADLINES_LAST)
-
-    def _expire(self) -> None:
-        due = self._due(self._machine.next_deadline())
-        if due is not None:
-            self._do(functools.partial(self._machine.handle_deadline, now=due), due)
-        for driver in self.drivers.values():
-            due = self._due(driver.deadline())
-            if due is not None:
-                driver.handle_deadline(due)
-        self._settle()
-
-    def _due(self, deadline: float | None) -> float | None:
-        """Return the time by which a deadline has passed, which the clock rounds to nanoseconds."""
-        now = self._clock()
-        if deadline is None or deadline > now + _ROUNDING:
-            return None
-        return max(now, deadline)
-
-    # --- for drivers ------------------------------------------------------------------------
-
-    def tell(self, item: Input, now: float) -> None:
-        """Give the machine an input and carry out what it wants."""
-        self._do(lambda: self._machine.handle(item, now=now), now)
-        if not self._working:
-            self._settle()
-
-    def announce(self, error: APIError, *, recoverable: bool, failures: int, now: float) -> None:
-        """Emit an error event."""
-        goes = "goes on" if recoverable else "given up"
-        self._stream.transcript.note(self._clock(), f"fault ({goes}): {error}")
-        self._results.append(lambda: self._stream._tell_error(error, recoverable))
-        if not self._working:
-            self._settle()
-
-    def fail(self, error: APIError) -> None:
-        """End the stream by this error; an overlap that is open gets its event first."""
-        self.failure = self.failure or error
-        now = self._clock()
-        self._do(lambda: self._give_up(now), now)
-
-    def _give_up(self, now: float) -> list[Action]:
-        actions: list[Action] = []
-        if self._machine.state is State.OPEN:
-            actions += self._machine.handle(OverlapSpeechEnded(), now=now)
-        return actions + self._machine.handle(Close(), now=now)
-
-    def wake(self) -> None:
-        """Nobody sleeps."""
 
 
 @attrs.define
@@ -288,6 +67,48 @@ class _Finalizer:
 
     def detach(self) -> None:
         pass
+
+
+class _Outlet(Outlet):
+    """Hands on at once, in the test's own thread."""
+
+    def __init__(self, stream: StillStream) -> None:
+        self._stream = stream
+
+    def verdict(self, verdict: Verdict) -> None:
+        """Make an event of it, and metrics."""
+        stream = self._stream
+        event = OverlappingSpeechEvent.from_verdict(verdict, stream_id=stream.id)
+        if verdict.span is not None:
+            write_verdict(verdict.span, event)
+        self._emit("overlapping_speech", event)
+        stream._events.put(event)
+        hub = stream._model._hub
+        hub.put(event)
+        self._emit("metrics_collected", InterruptionMetrics.of(event, verdict, hub.metadata))
+
+    def error(self, error: APIError, *, recoverable: bool, failures: int) -> None:
+        """Make an error event of it."""
+        told = InterruptionDetectionError(
+            timestamp=self._stream._clock(),
+            label=self._stream._model.label,
+            error=error,
+            recoverable=recoverable,
+            stream_id=self._stream.id,
+        )
+        self._emit("error", told)
+
+    def end(self, error: BaseException | None) -> None:
+        """End the queue."""
+        self._stream._events.end(error)
+
+    def _emit(self, kind: Any, event: Any) -> None:
+        """Call listeners; what one raises fails the test, where a real stream would log it."""
+        for listeners in (self._stream._listeners, self._stream._model._hub.listeners):
+            for entry in listeners._listeners[kind]:
+                listener, once = entry
+                if not once or listeners._claim(kind, entry):
+                    listener(event)
 
 
 class StillStream(InterruptionStreamBase):
@@ -327,7 +148,13 @@ class StillStream(InterruptionStreamBase):
             fmt = AudioFormat(sample_rate or 16_000, num_channels or 1, encoding or "s16le")
         self._inbox = Inbox(fmt)
         self._pipeline = self._pipes(fmt or AudioFormat(), vad, tracker)
-        worker = _Worker(self, self._pipeline, self._clock)
+        worker = StillWorker(
+            self._pipeline,
+            inbox=self._inbox,
+            clock=self._clock,
+            outlet=_Outlet(self),
+            transcript=self.transcript,
+        )
         self._worker = worker  # type: ignore[assignment]
         worker.drivers = self._drivers(worker)
         worker.start()
@@ -338,7 +165,7 @@ class StillStream(InterruptionStreamBase):
         activations = any(getattr(judge, "needs_activations", False) for judge in judges)
         track = SpeechTrack(activations=activations) if vad is not None else None
         flights = WEBSOCKET_IN_FLIGHT if model.transport == "websocket" else CALL_IN_FLIGHT
-        machine = _Machine(
+        machine = WatchedMachine(
             self._options,
             format=fmt,
             primary=JudgeSettings(
@@ -358,7 +185,7 @@ class StillStream(InterruptionStreamBase):
             playout=Playout(),
         )
 
-    def _drivers(self, worker: _Worker) -> dict[Judge, Any]:
+    def _drivers(self, worker: StillWorker) -> dict[Judge, Any]:
         model = self._detector
 
         def note(words: str) -> None:
@@ -428,36 +255,6 @@ class StillStream(InterruptionStreamBase):
     def close(self, timeout: float = 0.0) -> None:
         """End now; again does nothing."""
         self._worker.close(timeout)
-
-    # --- what comes out ---------------------------------------------------------------------
-
-    def _tell(self, verdict: Verdict) -> None:
-        event = OverlappingSpeechEvent.from_verdict(verdict, stream_id=self.id)
-        if verdict.span is not None:
-            write_verdict(verdict.span, event)
-        self._emit("overlapping_speech", event)
-        self._events.put(event)
-        hub = self._model._hub
-        hub.put(event)
-        self._emit("metrics_collected", InterruptionMetrics.of(event, verdict, hub.metadata))
-
-    def _tell_error(self, error: APIError, recoverable: bool) -> None:
-        told = InterruptionDetectionError(
-            timestamp=self._clock(),
-            label=self._model.label,
-            error=error,
-            recoverable=recoverable,
-            stream_id=self.id,
-        )
-        self._emit("error", told)
-
-    def _emit(self, kind: Any, event: Any) -> None:
-        """Call listeners; what one raises fails the test, where a real stream would log it."""
-        for listeners in (self._listeners, self._model._hub.listeners):
-            for entry in listeners._listeners[kind]:
-                listener, once = entry
-                if not once or listeners._claim(kind, entry):
-                    listener(event)
 
 
 class StillDetector(AdaptiveInterruptionDetector):

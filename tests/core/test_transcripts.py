@@ -19,7 +19,7 @@ from tests.core.transcripts import Call, noise
     ],
 )
 def test_a_transcript_that_isnt_what_came_fails_with_a_diff(transcript: str) -> None:
-    with pytest.raises(pytest.fail.Exception, match=r"- 0\.0 .*(.|\n)*\+ 0\.0"):
+    with pytest.raises(AssertionError, match=r"- 0\.0 .*(.|\n)*\+ 0\.0"):
         Call().play(transcript)
 
 
