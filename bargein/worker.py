@@ -100,8 +100,10 @@ class Worker(Host):
         self._reactors = reactors
         self.handle: Handle | None = None
         self._state = self._machine.state
+        self._published: State | None = None
+        """The state for which :meth:`_publish` was called; ``None``: since then input came."""
         self._results: list[Callable[[], None]] = []
-        self._work: deque[tuple[Callable[[], list[Action]], float]] = deque()
+        self._work: deque[tuple[Callable[..., list[Action]], Any, float]] = deque()
         self._working = False
         self._patience = END_PATIENCE
         self._begun = False
@@ -220,13 +222,17 @@ class Worker(Host):
                 driver.start(now)
         self.again = False
         for driver in drivers:
-            self.again |= driver.step(now)
-        with self.lock:
-            items = self._inbox.detach()
-        for stamped in items:
-            self._take(stamped.item, stamped.now)
+            if driver.step(now):
+                self.again = True
+        if self._inbox.has_items:  # what comes after this look wakes the worker again
+            with self.lock:
+                items = self._inbox.detach()
+            for stamped in items:
+                self._take(stamped.item, stamped.now)
+            self._published = None
         self._handle_deadlines()
-        self._publish()
+        if self._published is not self._state:
+            self._publish()
         now = time.monotonic()
         for driver in drivers:
             driver.flush(now)
@@ -251,13 +257,13 @@ class Worker(Host):
             if self._ending:  # by the end of input: its goodbyes are cut short
                 self._say_goodbye(now)
         if self._machine.state is not State.ENDED:
-            self._do(lambda: self._pipeline.handle(item, now=now), now)
+            self._do(self._pipeline.handle, item, now)
 
     def _handle_deadlines(self) -> None:
         now = time.monotonic()
         deadline = self._machine.next_deadline()
         while deadline is not None and deadline <= now:
-            self._do(lambda: self._machine.handle_deadline(now=now), now)
+            self._do(self._expire, None, now)
             deadline = self._machine.next_deadline()
         for driver in self._drivers.values():
             due = driver.deadline()
@@ -266,6 +272,7 @@ class Worker(Host):
 
     def _publish(self) -> None:
         """Tell the inbox what is worth waking up for from here on."""
+        self._published = self._state
         attention = self._pipeline.attention()
         with self.lock:
             self._inbox.attention = attention
@@ -288,20 +295,24 @@ class Worker(Host):
                 earliest = due
         return earliest
 
-    def _do(self, work: Callable[[], list[Action]], now: float) -> None:
+    def _expire(self, _: None, now: float) -> list[Action]:
+        return self._machine.handle_deadline(now=now)
+
+    def _do(self, work: Callable[..., list[Action]], item: Any, now: float) -> None:
         """Have a machine work and carry out what it wants, all of it, before it gets more to do.
 
         What a driver tells while actions are carried out comes after the last of them: a window
         that is taken back must have been given before.
         """
-        self._work.append((work, now))
         if self._working:
+            self._work.append((work, item, now))
             return
         self._working = True
         try:
+            self._carry_out(work(item, now=now), now)
             while self._work:
-                work, now = self._work.popleft()
-                self._carry_out(work(), now)
+                work, item, now = self._work.popleft()
+                self._carry_out(work(item, now=now), now)
         finally:
             self._working = False
 
@@ -328,7 +339,7 @@ class Worker(Host):
 
     def tell(self, item: Input, now: float) -> None:
         """Give the machine an input and carry out what it wants."""
-        self._do(lambda: self._machine.handle(item, now=now), now)
+        self._do(self._machine.handle, item, now)
 
     def announce(self, error: APIError, *, recoverable: bool, failures: int, now: float) -> None:
         """Emit an error event."""
@@ -338,9 +349,9 @@ class Worker(Host):
         """End the stream by this error; an overlap that is open gets its event first."""
         self._fail(error)
         now = time.monotonic()
-        self._do(lambda: self._give_up(now), now)
+        self._do(self._give_up, None, now)
 
-    def _give_up(self, now: float) -> list[Action]:
+    def _give_up(self, _: None, now: float) -> list[Action]:
         """End the machine; what is open is settled by what became of its windows, not by this."""
         actions: list[Action] = []
         if self._machine.state is State.OPEN:

@@ -31,7 +31,7 @@ from .sessions import Desk, Session
 from .states import State
 from .verdicts import Reason
 
-__all__ = ["MAX_LATE_WINDOWS", "ConnectionCounts", "ConnectionMachine"]
+__all__ = ["MAX_LATE_WINDOWS", "NO_COUNTS", "ConnectionCounts", "ConnectionMachine"]
 
 MAX_LATE_WINDOWS = 4
 """Windows in a row that come too late before the connection counts as lost: with the default
@@ -49,6 +49,10 @@ class ConnectionCounts:
     """Faults, announced or not."""
     suppressed: int = 0
     """Those of them that belonged to an outage which was announced before."""
+
+
+NO_COUNTS = ConnectionCounts()
+"""Nothing happened, as mostly: told apart by identity."""
 
 
 class ConnectionMachine:
@@ -95,7 +99,7 @@ class ConnectionMachine:
         self._given_up = False
         self._late = 0
         self._since: float | None = None
-        self._counts = ConnectionCounts()
+        self._counts = NO_COUNTS
 
     # --- the outside ------------------------------------------------------------------------
 
@@ -121,7 +125,7 @@ class ConnectionMachine:
                 + ", ".join(sorted(kind.__name__ for kind in self.TABLE[self.state]))
             )
         self._desk.clock = max(self._desk.clock, now)
-        effect: Callable[[Any], None] = getattr(self, f"_do_{step.effect}")
+        effect: Callable[[Any], None] = getattr(self, step.handler)
         effect(item)
         return self._desk.take()
 
@@ -144,7 +148,7 @@ class ConnectionMachine:
 
     def take_counts(self) -> ConnectionCounts:
         """Return the counts since the last call."""
-        counts, self._counts = self._counts, ConnectionCounts()
+        counts, self._counts = self._counts, NO_COUNTS
         return counts
 
     # --- what a transport brings ------------------------------------------------------------
@@ -220,7 +224,8 @@ class ConnectionMachine:
         return self._main
 
     def _take_window(self, window_id: int) -> Session | None:
-        for session in self._sessions():
+        main = self._main  # mostly it is this one's
+        for session in self._sessions() if main is None or self._leaving else (main,):
             if window_id in session.windows:
                 session.windows.remove(window_id)
                 return session
@@ -279,6 +284,8 @@ class ConnectionMachine:
             self._healthy()
 
     def _count(self, **more: int) -> None:
+        if not any(more.values()):
+            return
         now = {name: getattr(self._counts, name) + n for name, n in more.items()}
         self._counts = attrs.evolve(self._counts, **now)
 

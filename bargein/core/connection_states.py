@@ -150,6 +150,12 @@ class Step:
 
     effect: str
     leads_to: tuple[Enum, ...]
+    handler: str = attrs.field(init=False, eq=False, repr=False)
+    """The machine's method that does it."""
+
+    @handler.default
+    def _(self) -> str:
+        return f"_do_{self.effect}"
 
 
 _S = ConnectionState

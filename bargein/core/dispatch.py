@@ -114,6 +114,11 @@ class Dispatcher:
         """Return whether the primary judge is ready and owes no answer."""
         return self.ready and not self._slots[Judge.PRIMARY]
 
+    def is_stuck(self) -> bool:
+        """Return whether the primary judge takes no window, and somebody else would."""
+        stand_in = Judge.FALLBACK in self._judges or self._policy is not None
+        return stand_in and self._slots[Judge.PRIMARY].oldest_unsent() is not None
+
     def room(self, overlap: Overlap) -> int:
         """Return how many of the windows that one input cuts are worth cutting.
 
@@ -187,7 +192,13 @@ class Dispatcher:
 
     def deadline(self) -> float | None:
         """Return the earliest deadline, monotonic seconds."""
-        return min((w.deadline for w in self.windows() if w.deadline is not None), default=None)
+        earliest = None  # a loop: this is asked for after everything that happens
+        for slots in self._slots.values():
+            for window in slots.values():
+                due = window.deadline
+                if due is not None and (earliest is None or due < earliest):
+                    earliest = due
+        return earliest
 
     # --- windows that go --------------------------------------------------------------------
 

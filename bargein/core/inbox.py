@@ -131,6 +131,11 @@ class Inbox:
     def _keep(self) -> int | None:
         return None if self._controls or self._stale else self._attention.keep
 
+    @property
+    def has_items(self) -> bool:
+        """Whether anything waits. Any thread, without the lock."""
+        return bool(self._items)
+
     # --- the caller's thread ----------------------------------------------------------------
 
     def push(self, frame: Any, now: float) -> bool:

@@ -41,7 +41,7 @@ from .inputs import (
 from .options import InterruptionOptions
 from .overlap import Answer, Overlap, judge_by_policy
 from .slots import PendingWindow
-from .states import TABLE, State
+from .states import EFFECTS, TABLE, State
 from .verdicts import Reason, is_positive
 
 __all__ = ["InterruptionMachine"]
@@ -148,8 +148,7 @@ class InterruptionMachine:
                 f"{type(item).__name__} came after the end of input; open a new stream for it"
             )
         self._now, self._clock = now, max(self._clock, now)
-        effect: Callable[[Any], None] = getattr(self, f"_do_{cell.effect}")
-        effect(item)
+        _HANDLERS[cell.effect](self, item)
         return self._take_actions()
 
     def _handle_frame(self, frame: object, now: float) -> list[Action]:
@@ -161,8 +160,22 @@ class InterruptionMachine:
     def next_deadline(self) -> float | None:
         """Return when :meth:`handle_deadline` is due (monotonic seconds), or ``None``."""
         wire = self._dispatch.deadline()
-        grace = None if self._overlap is None else self._overlap.grace_until
-        return min((d for d in (wire, grace) if d is not None), default=None)
+        if self._overlap is None:
+            return wire
+        # In the grace nothing is unsent, so that one of the two is None.
+        grace = self._overlap.grace_until
+        own = self._hand_over_deadline(self._overlap) if grace is None else grace
+        if wire is None or own is None:
+            return own if wire is None else wire
+        return min(wire, own)
+
+    def _hand_over_deadline(self, overlap: Overlap) -> float | None:
+        """Return when a judge has had its time to take a window; then somebody else judges.
+
+        A peer that reads no more takes nothing, so that no window's own deadline ever starts.
+        """
+        since = overlap.unsent_since
+        return None if since is None else since + self.options.inference_timeout
 
     def handle_deadline(self, *, now: float) -> list[Action]:
         """Give up what has waited too long; always moves or clears a deadline that was due.
@@ -174,12 +187,16 @@ class InterruptionMachine:
             window = self._dispatch.overdue(due)
             if window is not None:
                 self._give_up(window, Reason.TIMEOUT)
+            elif (overlap := self._unsettled()).grace_until is None:
+                self._pass_on(overlap)
             else:
-                self._settle(self._unsettled())
+                self._settle(overlap)
         self._after_freed()
         return self._take_actions()
 
     def _take_actions(self) -> list[Action]:
+        if not self._out:
+            return []
         actions = self._out[:]
         self._out.clear()
         return actions
@@ -201,7 +218,9 @@ class InterruptionMachine:
         self._route(self._cutter.push(self._samples(item), room=room), overlap)
 
     def _samples(self, item: Audio) -> bytes:
-        data, _ = read_frame(item.data, self.format)
+        data, fmt = item.data, self.format
+        if type(data) is not bytes or len(data) % fmt.frame_width:
+            data, _ = read_frame(data, fmt)  # copies it, or says what is wrong
         self._format_is_open = False
         return data
 
@@ -258,6 +277,7 @@ class InterruptionMachine:
 
     def _do_end_overlap(self, item: OverlapSpeechEnded) -> None:
         overlap = self._unsettled()
+        overlap.unsent_since = None
         overlap.end(
             self._now - (item.age or 0.0),
             ended_at=item.ended_at,
@@ -277,6 +297,7 @@ class InterruptionMachine:
             self._end()
             return
         if self.state is State.OPEN:
+            overlap.unsent_since = None
             overlap.end(self._now, cause=Reason.INPUT_ENDED)
             self._stop_cutting()
         self.state = State.DRAINING
@@ -301,6 +322,7 @@ class InterruptionMachine:
         window = self._dispatch.sent(item.window_id, at=self._now, deadline=deadline)
         if window is not None and (overlap := self._overlap_of(window)) is not None:
             overlap.handed_over(window)
+            self._mind_hand_over(overlap)
 
     def _do_answer(self, item: Reply) -> None:
         window = self._dispatch.take(item.window_id)
@@ -383,6 +405,17 @@ class InterruptionMachine:
                     self._give_up(window, Reason.CONNECTION)
         self._after_freed()
 
+    def _pass_on(self, overlap: Overlap) -> None:
+        """The primary judge takes nothing: who stands in for it gets the newest window."""
+        overlap.on_fallback, overlap.unsent_since = True, None
+        self._dispatch.withdraw(Judge.PRIMARY)
+
+    def _mind_hand_over(self, overlap: Overlap) -> None:
+        if not self._dispatch.is_stuck():
+            overlap.unsent_since = None
+        elif overlap.unsent_since is None:
+            overlap.unsent_since = self._clock
+
     def _do_settings(self, item: Settings) -> None:
         self._dispatch.settings = item
 
@@ -394,6 +427,7 @@ class InterruptionMachine:
             policy = self._dispatch.route(window, overlap)
             if policy is not None:
                 self._apply_policy(policy, window, overlap)
+        self._mind_hand_over(overlap)
 
     def _apply_policy(self, policy: Reason, window: PendingWindow, overlap: Overlap) -> None:
         answer = judge_by_policy(policy, window, self._now)
@@ -419,6 +453,7 @@ class InterruptionMachine:
             return
         if self.state is State.OPEN:
             rest = self._dispatch.promote(overlap)
+            self._mind_hand_over(overlap)
             if rest is not None:
                 self._apply_policy(*rest, overlap)
         elif not self._dispatch.on_wire(overlap):
@@ -459,3 +494,11 @@ class InterruptionMachine:
         self._dispatch.abandon()
         self.state = State.ENDED
         self._out.append(Finish())
+
+
+_HANDLERS: dict[str, Callable[[InterruptionMachine, Any], None]] = {
+    effect: getattr(InterruptionMachine, f"_do_{effect}")
+    for effect in EFFECTS
+    if effect != "refuse"
+}
+"""What carries each effect out, looked up once."""

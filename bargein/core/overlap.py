@@ -31,10 +31,16 @@ class Answer:
     total_duration: float = 0.0
     prediction_duration: float = 0.0
     probabilities: npt.NDArray[np.float32] | None = None
-    probability: float = 0.0
     window: PendingWindow | None = None
     """What was judged; it stays readable for as long as the answer counts."""
     policy: Reason | None = None
+
+    @property
+    def probability(self) -> float:
+        """The conservative estimate; worked out when it is asked for, as few answers ever are."""
+        if self.probabilities is None or self.window is None:
+            return 0.0
+        return estimate_probability(self.probabilities, self.window.min_frames)
 
     @classmethod
     def of(cls, window: PendingWindow, prediction: Prediction, now: float) -> Answer:
@@ -46,7 +52,6 @@ class Answer:
             total_duration=0.0 if window.sent is None else max(0.0, now - window.sent),
             prediction_duration=prediction.duration,
             probabilities=prediction.probabilities,
-            probability=estimate_probability(prediction.probabilities, window.min_frames),
             window=window,
         )
 
@@ -76,6 +81,8 @@ class Overlap:
     """The newest (highest id) answer."""
     given_up: dict[Reason, int] = attrs.field(factory=dict)
     """The newest window given up, by reason."""
+    unsent_since: float | None = None
+    """Since when the primary judge has a window of this overlap's and takes none; monotonic."""
     held_up: bool = False
     """Whether the newest window had nowhere to go because the backend wasn't ready."""
     ended: float | None = None
@@ -102,8 +109,10 @@ class Overlap:
     def handed_over(self, window: PendingWindow) -> None:
         """Count a window that its judge got."""
         self.num_requests += 1
-        if self.first is None and window.judge is Judge.PRIMARY:
-            self.first = window.id
+        if window.judge is Judge.PRIMARY:
+            self.unsent_since = None
+            if self.first is None:
+                self.first = window.id
 
     def give_up(self, window: PendingWindow, reason: Reason) -> None:
         """Note a window that will have no answer; after the first, the fallback judges."""

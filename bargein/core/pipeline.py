@@ -106,7 +106,10 @@ class Pipeline:
         timeline = self._timeline
         width, rate = timeline.format.frame_width, timeline.format.sample_rate
         begin, end = timeline.position, timeline.position + len(item.data) // width
-        self._expect(self._agent.pause(timeline.grid(end)))
+        if self._agent.tells:
+            self._expect(self._agent.pause(timeline.grid(end)))
+        if not self._due:
+            return self._caller_audio(item, now)
         actions: list[Action] = []
 
         def give(stop: int) -> None:
@@ -130,6 +133,8 @@ class Pipeline:
         width, rate = timeline.format.frame_width, timeline.format.sample_rate
         begin = at = timeline.position
         end = timeline.position = begin + len(item.data) // width
+        if self._listener is None:  # nothing can fall in it
+            return self.machine.handle(item, now=now) if item.data else []
         actions: list[Action] = []
 
         def give(start: int, stop: int) -> None:

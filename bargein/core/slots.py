@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import attrs
 
@@ -44,6 +44,10 @@ class Slots:
     def __iter__(self) -> Iterator[PendingWindow]:
         return iter(list(self._windows.values()))
 
+    def values(self) -> Collection[PendingWindow]:
+        """The windows as they are, oldest first; for who changes nothing meanwhile."""
+        return self._windows.values()
+
     @property
     def free(self) -> int:
         """Windows that could be sent now."""
@@ -52,7 +56,9 @@ class Slots:
     @property
     def open_to_newer(self) -> int:
         """Places that a newer window can have: free ones, and those not handed over yet."""
-        return self.limit - sum(window.sent is not None for window in self._windows.values())
+        if not self._windows:
+            return self.limit
+        return self.limit - sum([window.sent is not None for window in self._windows.values()])
 
     def get(self, window_id: int) -> PendingWindow | None:
         """Find a window by its id."""

@@ -81,7 +81,7 @@ class WebSocketConnection(ConnectionMachine):
         return self._update.state
 
     def _find_step(self, item: Any) -> Step | None:
-        step = super()._find_step(item)
+        step = self.TABLE[self.state].get(type(item))
         if not isinstance(item, SessionNews) or step is None:
             return step
         if self._main is not None and item.session == self._main.number:

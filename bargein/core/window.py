@@ -71,7 +71,19 @@ class Window:
         return len(self.samples) / WINDOW_RATE
 
 
+@attrs.frozen(eq=False)
+class Checked:
+    """Probabilities that whoever read them from the wire has looked through: 0..1, read-only.
+
+    Given to a :class:`Prediction` in the place of the array, they aren't looked through again.
+    """
+
+    probabilities: npt.NDArray[np.float32]
+
+
 def _probabilities(values: object) -> npt.NDArray[np.float32]:
+    if isinstance(values, Checked):
+        return values.probabilities
     try:
         with np.errstate(over="ignore"):  # what is too large becomes infinite, and is told below
             array = np.asarray(values, dtype=np.float32)

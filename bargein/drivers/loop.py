@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from bargein.core.connection import ConnectionMachine
+from bargein.core.connection import NO_COUNTS, ConnectionMachine
 from bargein.core.connection_items import AnnounceError, ConnectionAction, FailStream, Tell
 
 from .protocol import Host
@@ -30,26 +30,30 @@ class ConnectionLoop:
         """Faults of the server, announced or not."""
         self._host = host
         self._act = act
-        self._work: deque[tuple[Callable[[], list[ConnectionAction]], float]] = deque()
+        self._work: deque[tuple[Callable[..., list[ConnectionAction]], Any, float]] = deque()
         self._working = False
 
     def feed(self, item: Any, now: float) -> None:
         """Give the machine an input; at once, or after those that are being seen to."""
-        self._do(lambda: self.machine.handle(item, now=now), now)
+        self._do(self.machine.handle, item, now)
 
     def handle_deadline(self, now: float) -> None:
         """Do what is due."""
-        self._do(lambda: self.machine.handle_deadline(now=now), now)
+        self._do(self._expire, None, now)
 
-    def _do(self, work: Callable[[], list[ConnectionAction]], now: float) -> None:
-        self._work.append((work, now))
+    def _expire(self, _: None, now: float) -> list[ConnectionAction]:
+        return self.machine.handle_deadline(now=now)
+
+    def _do(self, work: Callable[..., list[ConnectionAction]], item: Any, now: float) -> None:
         if self._working:
+            self._work.append((work, item, now))
             return
         self._working = True
         try:
+            self._carry_out(work(item, now=now), now)
             while self._work:
-                work, now = self._work.popleft()
-                self._carry_out(work(), now)
+                work, item, now = self._work.popleft()
+                self._carry_out(work(item, now=now), now)
         finally:
             self._working = False
 
@@ -69,5 +73,6 @@ class ConnectionLoop:
             else:
                 self._act(action, now)
         counts = self.machine.take_counts()
-        self.reconnects += counts.reconnects
-        self.faults += counts.failures
+        if counts is not NO_COUNTS:
+            self.reconnects += counts.reconnects
+            self.faults += counts.failures

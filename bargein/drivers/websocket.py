@@ -44,6 +44,7 @@ from bargein.core.connection_items import (
 from bargein.core.connection_states import ConnectionState
 from bargein.core.verdicts import Reason
 from bargein.core.websocket_connection import WebSocketConnection as WebSocketLife
+from bargein.core.window import Checked
 from bargein.errors import APIConnectionError, APIError, ProtocolError
 from bargein.runtime.pool import Job, Lane, Pool
 from bargein.runtime.reactor import Pollable
@@ -197,14 +198,17 @@ class WebSocketDriver:
     def step(self, now: float) -> bool:
         while self._news:
             self._take_news(*self._news.popleft())
-        for session, connection in list(self._connections.items()):
+        again = False
+        for session, connection in tuple(self._connections.items()):
             for event in connection.read():
                 self._take_event(session, event, now)
-        return any(connection.read_now for connection in self._connections.values())
+            again |= connection.read_now
+        return again
 
     def flush(self, now: float) -> None:
-        for session, connection in list(self._connections.items()):
-            self._note_sent(connection.flush(), now)
+        for session, connection in tuple(self._connections.items()):
+            if connection.backlog:
+                self._note_sent(connection.flush(), now)
             while session == self._serving and self._queue and not connection.backlog:
                 window = self._queue.pop(next(iter(self._queue)))
                 connection.send_window(window.id, window.samples)
@@ -216,8 +220,9 @@ class WebSocketDriver:
 
     def _note_sent(self, begun: list[int], now: float) -> None:
         for window_id in begun:
-            self._loop.feed(WindowSent(window_id), now)
-            self._host.tell(WindowSent(window_id), now)
+            sent = WindowSent(window_id)
+            self._loop.feed(sent, now)
+            self._host.tell(sent, now)
 
     def deadline(self) -> float | None:
         return self._loop.machine.next_deadline()
@@ -344,7 +349,7 @@ class WebSocketDriver:
             self._loop.feed(Garbled(ProtocolError(message.invalid), message.created_at), now)
             return
         prediction = Prediction(
-            message.probabilities,
+            Checked(message.probabilities),
             isinstance(message, InterruptionWSDetectedMessage),
             message.prediction_duration,
         )

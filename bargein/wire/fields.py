@@ -117,7 +117,9 @@ def read_probabilities(value: object) -> tuple[Probabilities, str | None]:
         total = math.nan
     # min and max can overlook a NaN; the sum can't, and a NaN differs from itself.
     if total == total and min(value) >= 0 and max(value) <= 1:
-        return read_only(value), None
+        array = np.array(value, np.float32)
+        array.setflags(write=False)
+        return array, None
     worst = next(item for item in value if not 0 <= item <= 1)
     return NO_PROBABILITIES, f"probabilities holds {shown(worst)}; expected numbers from 0 to 1"
 
