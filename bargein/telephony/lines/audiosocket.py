@@ -148,6 +148,7 @@ class _Connection:
         self._out = bytearray()
         self._out_lock = threading.Lock()
         self._closed = False
+        self._gone = False
         self._why = ""
 
     def send(self, data: bytes) -> None:
@@ -161,10 +162,13 @@ class _Connection:
                 except BlockingIOError:
                     pass
                 except OSError:
-                    return  # the reader sees it too
+                    # Asterisk closes with our audio unread, so a hangup may look like this too.
+                    self._gone = True
             self._out += data
             waiting = len(self._out)
-        if waiting > base.MAX_OUT:
+        if self._gone:
+            self.stop("hangup")
+        elif waiting > base.MAX_OUT:
             self.stop("slow")
         elif waiting:
             self.waker.wake()
@@ -187,6 +191,8 @@ class _Connection:
                 self._say_goodbye()
         except ProtocolError as exc:
             reason, self._why = "protocol", exc.message
+        except (ConnectionResetError, BrokenPipeError):
+            reason, self._why = "hangup", "the connection was reset"
         except OSError as exc:
             reason, self._why = "lost", str(exc)
         except Exception:

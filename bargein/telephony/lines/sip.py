@@ -11,6 +11,7 @@ from bargein.errors import OptionError, ProtocolError
 
 from ..codecs import sip_calls as dialogs
 from ..codecs.events import Flow
+from ..codecs.rtp import parse_packet
 from ..line import Answer, EndReason
 from . import base
 from .rtp import Calls, RtpLine, started
@@ -165,14 +166,10 @@ class SipAnswerer(base.Server):
         if peer != line.remote:
             # Behind NAT a caller's packets come from elsewhere than it said. The first sender is
             # believed, once: later strangers can't take the call over.
-            if line.receiver.stats.received:
+            if line.receiver.stats.received or not _is_packet(data):
                 line.receiver.stats.bad += 1
                 return
-            before = line.receiver.stats.received
-            self._media.datagram(line, data, now)
-            if line.receiver.stats.received > before:
-                line.remote = peer
-            return
+            line.remote = peer
         self._media.datagram(line, data, now)
 
     def _changed(self, change: dialogs.Changed) -> None:
@@ -209,3 +206,11 @@ class SipAnswerer(base.Server):
     def _shut(self, deadline: float) -> None:
         self._loop.call(lambda: self._media.end_all("shutdown"))
         self._loop.stop(deadline)
+
+
+def _is_packet(data: bytes) -> bool:
+    try:
+        parse_packet(data)
+    except ProtocolError:
+        return False
+    return True
