@@ -80,7 +80,6 @@ def replay(recording: CallRecording) -> Replayed:
     Deterministic on one machine; on another one the VAD's floats may differ in their last bit.
     """
     pipeline = recording.setup.build()
-    machine = pipeline.machine
     stream_id = recording.stream_id
     expected: list[Action] = []
     verdicts: list[Verdict] = []
@@ -110,7 +109,6 @@ def replay(recording: CallRecording) -> Replayed:
                 events.append(replayed["event"])
         if difference is None and json.dumps(recorded) != json.dumps(replayed):
             difference = Difference(entry.line, recorded, replayed)
-    del machine
     return Replayed(events, windows, difference, recording.cut)
 
 
