@@ -448,7 +448,8 @@ class _Connection:
             base.logger.exception("a WebSocket's reader failed")
         finally:
             asked = self._line.reason if self._line is not None else self._asked
-            reason = asked or reason
+            if asked is not None and reason in ("lost", "hangup"):
+                reason = asked  # what looks like it is our own close
             if self._line is not None:
                 self._line.stop(reason)
             else:
