@@ -21,6 +21,7 @@ _LIMITS = {
     "max_session_length": float,
     "idle_timeout": float,
     "windows_per_second": float,
+    "requests_per_second": float,
     "drain_timeout": float,
 }
 
@@ -60,11 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise OptionError(f"--workers came as {arguments.workers}; expected 1 or more")
     given = {name: getattr(arguments, name) for name in _LIMITS}
     config = ServerConfig(keys=keys, **{k: v for k, v in given.items() if v is not None})
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.DEBUG if arguments.verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
+    _set_up_logs(arguments.verbose)
     scheme = "https" if arguments.certificate else "http"
 
     def ready(port: int) -> None:
@@ -82,6 +79,19 @@ def run(arguments: argparse.Namespace) -> int:
         ready=ready,
     )
     return ExitCode.OK
+
+
+def _set_up_logs(verbose: bool) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    # Its lines are JSON, and nothing else, so that a collector can read them.
+    access = logging.getLogger("bargein.server.access")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    access.handlers, access.propagate = [handler], False
 
 
 def _check_exposure(host: str, has_keys: bool, insecure: bool) -> None:

@@ -18,6 +18,9 @@ PROVISIONAL = 64
 PROBE = 400
 """Samples (25 ms) that are looked for: long enough to be found in few wrong places."""
 
+PAUSE = 8_000
+"""Samples (0.5 s). Clients send ten windows a second while an overlap lasts, and none between."""
+
 _MOST_PLACES = 8
 """Places that are compared whole. Digital silence is found everywhere, and is judged anew."""
 
@@ -28,33 +31,34 @@ class Aligner:
     def __init__(self) -> None:
         self._last: npt.NDArray[np.int16] | None = None
         self._start = 0
+        self.overlap = 1
+        """Of the newest window. Another begins where a window shares nothing with the one before,
+        or brings so much that is new that windows have paused."""
 
-    def place(self, samples: npt.NDArray[np.int16]) -> tuple[int, bool]:
-        """Return the window's start, and whether it goes on from the last one.
-
-        A window that shares nothing begins far past the last, so that a judge starts anew.
-        """
-        last = self._last
-        found = None if last is None else _find(last, samples)
-        if last is not None:
-            self._start += len(last) + len(samples) if found is None else found
-        self._last = samples
-        return self._start, found is not None
+    def place(self, samples: npt.NDArray[np.int16]) -> int:
+        """Return the window's start; that of one which shares nothing lies past the last's end."""
+        last, self._last = self._last, samples
+        if last is None:
+            return self._start
+        shift = _find(last, samples)
+        if shift is None or shift + len(samples) - len(last) > PAUSE:
+            self.overlap += 1
+        self._start += len(last) if shift is None else shift
+        return self._start
 
 
 def _find(last: npt.NDArray[np.int16], samples: npt.NDArray[np.int16]) -> int | None:
     """Return how much later ``samples`` begins than ``last``, if they share audio."""
     if len(samples) < PROBE + PROVISIONAL or len(last) < PROBE + PROVISIONAL:
         return None
-    certain = last[: len(last) - PROVISIONAL]
-    haystack, needle = certain.tobytes(), samples[:PROBE].tobytes()
+    # As bytes: found and compared in C, without handing the interpreter's lock to and fro.
+    certain, new = last[: len(last) - PROVISIONAL].tobytes(), samples.tobytes()
+    needle = new[: 2 * PROBE]
     at = -1
     for _ in range(_MOST_PLACES):
-        at = haystack.find(needle, at + 1)
+        at = certain.find(needle, at + 1)
         if at < 0:
             return None
-        shift, odd = divmod(at, 2)
-        shared = len(certain) - shift
-        if not odd and shared <= len(samples) and np.array_equal(certain[shift:], samples[:shared]):
-            return shift
+        if at % 2 == 0 and new.startswith(certain[at:]):
+            return at // 2
     return None

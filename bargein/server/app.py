@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator
+from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from bargein.core import Prediction, Window
 from bargein.wire.http import InterruptionResponse, encode_reply
 
 from .config import ServerConfig
-from .service import RETRY_AFTER, Refusal, Service
+from .service import RETRY_AFTER, Refusal, Service, shortened
 from .session import WebSocketSession
 
 __all__ = ["create_app"]
@@ -64,7 +65,8 @@ def create_app(backend: Any = "local", config: ServerConfig | None = None) -> St
 
 def _log_access(**fields: object) -> None:
     """Write one line of JSON: who, what, how it went; never audio or secrets."""
-    access.info("%s", json.dumps(fields, separators=(",", ":")))
+    now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    access.info("%s", json.dumps({"time": now, **fields}, separators=(",", ":")))
 
 
 # --- health -------------------------------------------------------------------------------------
@@ -182,7 +184,7 @@ async def _judge_window(service: Service, request: Request, came: float) -> Resp
         prediction_duration=result.duration,
         probabilities=result.probabilities,
     )
-    return JSONResponse(encode_reply(reply))
+    return JSONResponse(encode_reply(reply) | {"probabilities": shortened(result.probabilities)})
 
 
 def _parameters(request: Request) -> tuple[float | None, int, int]:

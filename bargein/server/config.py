@@ -43,15 +43,23 @@ class ServerConfig:
     max_sessions: int = attrs.field(default=1000, validator=_positive)
     max_sessions_per_key: int = attrs.field(default=1000, validator=_positive)
     max_session_length: float = attrs.field(default=4 * 3600.0, validator=_positive)
-    """Seconds; then the session is closed when it is quiet, and the client opens another."""
+    """Seconds; then the session is closed when it is quiet, or after half a minute more, and the
+    client opens another."""
     idle_timeout: float = attrs.field(default=600.0, validator=_positive)
     """Seconds without a message: a call whose agent talks to itself is no call."""
     create_timeout: float = attrs.field(default=10.0, validator=_positive)
     """Seconds that a connection may take to send session.create, or a request its body."""
     windows_per_second: float = attrs.field(default=50.0, validator=_positive)
     """Of one session; clients send ten."""
+    requests_per_second: float = attrs.field(default=500.0, validator=_positive)
+    """Of one key, to one process: HTTP windows, and WebSocket handshakes."""
     max_waiting: int = attrs.field(default=256, validator=_positive)
     """HTTP windows that wait to be judged: more would be answered too late to matter."""
+    max_batch: int = attrs.field(default=32, validator=_positive)
+    """Windows of several sessions that are judged at once, where the backend can."""
+    align: bool = True
+    """Whether windows of a WebSocket session are laid side by side by the audio that they share, so
+    that only what is new is judged. (Without, each is judged alone, as one over HTTP is.)"""
     leeway: float = attrs.field(default=30.0, validator=_positive)
     """Seconds that a client's clock may be off."""
     drain_timeout: float = attrs.field(default=30.0, validator=_positive)

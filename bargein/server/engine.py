@@ -20,9 +20,6 @@ __all__ = ["Engine", "Place"]
 
 logger = logging.getLogger("bargein.server")
 
-MAX_BATCH = 32
-"""Windows judged at once: beyond that a batch gets no cheaper by the window, only slower."""
-
 Answer = Callable[["Prediction | Exception"], None]
 
 
@@ -44,8 +41,9 @@ class Place:
 class Engine:
     """Runs a backend on threads for an event loop. All methods: the loop's thread."""
 
-    def __init__(self, backend: Backend, threads: int) -> None:
+    def __init__(self, backend: Backend, threads: int, max_batch: int = 32) -> None:
         self.backend = backend
+        self._most = max_batch if isinstance(backend, BatchBackend) else 1
         self.dropped = 0
         """Windows superseded before they were judged."""
         self.waiting = 0
@@ -91,9 +89,8 @@ class Engine:
             task.add_done_callback(self._tasks.discard)
 
     def _take(self) -> list[tuple[Place, Window, Answer]]:
-        most = MAX_BATCH if isinstance(self.backend, BatchBackend) else 1
         batch: list[tuple[Place, Window, Answer]] = []
-        while self._ready and len(batch) < most:
+        while self._ready and len(batch) < self._most:
             place = self._ready.popleft()
             if place.waiting is None:
                 continue  # closed meanwhile

@@ -13,7 +13,7 @@ from prometheus_client import (
     multiprocess,
 )
 
-__all__ = ["Metrics"]
+__all__ = ["MULTIPROCESS_DIR", "Metrics", "forget_process"]
 
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -55,3 +55,8 @@ class Metrics:
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
+
+
+def forget_process(process: int) -> None:
+    """Take a worker that is no more out of what is open now."""
+    multiprocess.mark_process_dead(process)  # type: ignore[no-untyped-call]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
-import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Callable
 from types import FrameType
@@ -19,8 +20,9 @@ from bargein.errors import OptionError
 
 from .app import create_app
 from .config import ServerConfig
-from .metrics import MULTIPROCESS_DIR
+from .metrics import MULTIPROCESS_DIR, forget_process
 from .service import Service
+from .supervise import Supervisor
 
 __all__ = ["serve"]
 
@@ -28,6 +30,24 @@ logger = logging.getLogger("bargein.server")
 
 BACKLOG = 1024
 """Connections that may wait to be accepted: a fleet that reconnects after a restart."""
+
+
+SHARES_PORTS = sys.platform == "linux"
+"""Whether each worker can listen on the port by itself, and the system spreads connections evenly.
+Elsewhere they take them from one listener, and the worker that is awake first takes most."""
+
+
+class _Quiet(logging.Filter):
+    """A client that sends what isn't UTF-8 is worth a line, not a traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.exc_info, tuple) and record.exc_info[0] is UnicodeDecodeError:
+            record.exc_info = None
+            record.levelno, record.levelname = logging.INFO, "INFO"
+        return True
+
+
+_QUIET = _Quiet()
 
 
 class _Server(uvicorn.Server):
@@ -65,21 +85,61 @@ def serve(
 
     ``ready`` is called with the port once it listens. Blocks; SIGTERM and SIGINT drain.
     """
-    with _listen(host, port) as listener:
-        if ready is not None:
-            ready(listener.getsockname()[1])
-        if workers == 1:
+    if workers == 1:
+        with _listen(host, port) as listener:
+            if ready is not None:
+                ready(listener.getsockname()[1])
             return _run(listener, backend, config, certificate, key)
-        with tempfile.TemporaryDirectory(prefix="bargein-metrics-") as folder:
-            os.environ[MULTIPROCESS_DIR] = folder
-            return _supervise(workers, lambda: _run(listener, backend, config, certificate, key))
+    with contextlib.ExitStack() as stack:
+        listeners = _listen_for(workers, host, port)
+        for listener in listeners:
+            stack.enter_context(listener)
+        if ready is not None:
+            ready(listeners[0].getsockname()[1])
+
+        def close() -> None:
+            for listener in listeners:
+                listener.close()
+
+        def work(place: int) -> int:
+            own = listeners[place % len(listeners)]
+            for listener in listeners:
+                if listener is not own:
+                    listener.close()
+            return _run(own, backend, config, certificate, key)
+
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bargein-metrics-"))
+        os.environ[MULTIPROCESS_DIR] = folder
+        stack.callback(os.environ.pop, MULTIPROCESS_DIR)
+        return Supervisor(workers, work, stopped=close, ended=forget_process).run()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen_for(workers: int, host: str, port: int) -> list[socket.socket]:
+    """Return the listeners of so many workers, all on one port: one each where that can be."""
+    if not SHARES_PORTS:
+        return [_listen(host, port)]
+    listeners = [_listen(host, port, shared=True)]
+    port = listeners[0].getsockname()[1]
+    return listeners + [_listen(host, port, shared=True) for _ in range(workers - 1)]
+
+
+def _listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, address = found[0]
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        family, kind, protocol, _, address = found[0]
+        bound = socket.socket(family, kind, protocol)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if family == socket.AF_INET6:
+                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            bound.bind(address)
+            bound.listen(BACKLOG)
+        except BaseException:
+            bound.close()
+            raise
+        return bound
     except OSError as error:
         raise OptionError(f"can't listen on {host}:{port}: {error}") from error
 
@@ -88,10 +148,12 @@ def build_server(
     app: Starlette, config: ServerConfig, certificate: str | None = None, key: str | None = None
 ) -> _Server:
     """Return a server for the app that is still to be given its sockets."""
+    logging.getLogger("uvicorn.error").addFilter(_QUIET)
     server = _Server(
         uvicorn.Config(
             app,
             log_config=None,
+            log_level="warning",  # ours are the lines that matter
             access_log=False,
             ws="websockets-sansio",
             ws_max_size=int(config.max_window_bytes) * 2,
@@ -114,37 +176,4 @@ def _run(
     key: str | None,
 ) -> int:
     build_server(create_app(backend, config), config, certificate, key).run(sockets=[listener])
-    return 0
-
-
-def _supervise(workers: int, run: Callable[[], int]) -> int:
-    """Keep so many processes running on one listener; pass the stop on to them."""
-    children: set[int] = set()
-    stopping = False
-
-    def stop(sig: int, frame: FrameType | None) -> None:
-        nonlocal stopping
-        stopping = True
-        for child in children:
-            os.kill(child, signal.SIGTERM)
-
-    def start() -> None:
-        child = os.fork()
-        if child:
-            children.add(child)
-            return
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; ours decides
-        os._exit(run())
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    for _ in range(workers):
-        start()
-    while children:
-        child, status = os.wait()
-        children.discard(child)
-        if not stopping:
-            logger.error("worker %d ended with status %d; another is started", child, status)
-            start()
     return 0

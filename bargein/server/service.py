@@ -7,6 +7,9 @@ import logging
 import time
 from collections import Counter
 
+import numpy as np
+import numpy.typing as npt
+
 from bargein.backends import Backend
 from bargein.core import Prediction
 from bargein.core.verdicts import is_positive
@@ -14,6 +17,7 @@ from bargein.core.verdicts import is_positive
 from .auth import Refused, authenticate
 from .config import ServerConfig
 from .engine import Engine
+from .limits import Bucket
 from .metrics import Metrics
 
 __all__ = ["Refusal", "Service"]
@@ -22,6 +26,16 @@ logger = logging.getLogger("bargein.server")
 
 RETRY_AFTER = 1
 """Seconds that a client is asked to wait when the server is full: overlaps end within seconds."""
+
+
+DIGITS = 4
+"""Decimals of a probability that is sent. Its verdict is found from all of them."""
+
+
+def shortened(probabilities: npt.NDArray[np.float32]) -> list[float]:
+    """Return probabilities as they are sent."""
+    values: list[float] = np.round(probabilities.astype(np.float64), DIGITS).tolist()
+    return values
 
 
 class Refusal(Exception):
@@ -40,11 +54,12 @@ class Service:
     def __init__(self, backend: Backend, config: ServerConfig) -> None:
         self.backend = backend
         self.config = config
-        self.engine = Engine(backend, int(config.threads))
+        self.engine = Engine(backend, int(config.threads), int(config.max_batch))
         self.metrics = Metrics()
         self.draining = False
         self.sessions: set[asyncio.Task[object]] = set()
         self._by_key: Counter[str] = Counter()
+        self._rates: dict[str, Bucket] = {}
 
     # --- admission --------------------------------------------------------------------------
 
@@ -58,9 +73,21 @@ class Service:
                 retry_after=RETRY_AFTER,
             )
         try:
-            return authenticate(authorization, self.config)
+            key = authenticate(authorization, self.config)
         except Refused as error:
             raise Refusal(error.status, str(error), reason="token") from None
+        now = time.monotonic()
+        rate = self._rates.get(key)
+        if rate is None:  # one for each key of the config: no client can make more
+            rate = self._rates[key] = Bucket(self.config.requests_per_second, now)
+        if not rate.take(now):
+            raise Refusal(
+                429,
+                "this key asks too often",
+                reason="rate",
+                retry_after=RETRY_AFTER,
+            )
+        return key
 
     def open_session(self, key: str) -> None:
         """Count a session in, or raise :class:`Refusal`."""

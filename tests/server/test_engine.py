@@ -168,11 +168,20 @@ NOISE = np.random.default_rng(5).integers(-9000, 9000, 80_000).astype(np.int16)
 
 def test_windows_that_share_audio_keep_their_places() -> None:
     aligner = Aligner()
-    cuts = [(100, 20_000), (100, 21_600), (1_700, 23_200), (40_000, 50_000)]
-    places = [aligner.place(NOISE[start:end]) for start, end in cuts]
-    assert places[:3] == [(0, False), (0, True), (1_600, True)]
-    assert not places[3][1]
-    assert places[3][0] > 1_600 + 21_500
+    cuts = [(100, 20_000), (100, 21_600), (1_700, 23_200), (1_700, 24_800)]
+    assert [aligner.place(NOISE[start:end]) for start, end in cuts] == [0, 0, 1_600, 1_600]
+    assert aligner.overlap == 1
+    assert aligner.place(NOISE[40_000:50_000]) == 1_600 + 23_100
+    assert aligner.overlap == 2
+
+
+def test_windows_after_a_pause_are_of_another_overlap() -> None:
+    aligner = Aligner()
+    assert aligner.place(NOISE[:16_000]) == 0
+    assert aligner.place(NOISE[1_000:24_000]) == 1_000
+    assert aligner.overlap == 1
+    assert aligner.place(NOISE[10_000:32_001]) == 10_000
+    assert aligner.overlap == 2
 
 
 def test_another_provisional_end_is_still_the_same_audio() -> None:
@@ -180,7 +189,8 @@ def test_another_provisional_end_is_still_the_same_audio() -> None:
     first = NOISE[:16_000].copy()
     first[-32:] = 0
     aligner.place(first)
-    assert aligner.place(NOISE[800:17_600]) == (800, True)
+    assert aligner.place(NOISE[800:17_600]) == 800
+    assert aligner.overlap == 1
 
 
 def test_what_can_not_be_told_is_judged_anew() -> None:
@@ -191,4 +201,5 @@ def test_what_can_not_be_told_is_judged_anew() -> None:
     ]:
         aligner = Aligner()
         aligner.place(first)
-        assert not aligner.place(second)[1]
+        assert aligner.place(second) == len(first)
+        assert aligner.overlap == 2

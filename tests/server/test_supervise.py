@@ -1,0 +1,148 @@
+"""Worker processes: what the parent does, with processes that are only said to be."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from bargein.server.supervise import PAUSES, STEADY, Supervisor
+
+
+@pytest.fixture(autouse=True)
+def _own_signals() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+class Processes:
+    """Children that end when the script says so: (seconds it lived, and which of those alive)."""
+
+    def __init__(self, script: list[tuple[float, int]]) -> None:
+        self.script = script
+        self.alive: list[int] = []
+        self.ended: list[int] = []
+        self.killed: list[tuple[int, int]] = []
+        self.now, self.next = 0.0, 100
+        self.at_fork: Callable[[], None] = lambda: None
+        self.stopped = 0
+
+    def supervisor(self, workers: int) -> Supervisor:
+        def stopped() -> None:
+            self.stopped += 1
+
+        return Supervisor(
+            workers,
+            lambda place: 0,
+            stopped=stopped,
+            ended=self.ended.append,
+            fork=self.fork,
+            wait=self.wait,
+            kill=lambda child, number: self.killed.append((child, number)),
+            clock=lambda: self.now,
+        )
+
+    def fork(self) -> int:
+        self.next += 1
+        self.alive.append(self.next)
+        self.at_fork()
+        return self.next
+
+    def wait(self) -> tuple[int, int]:
+        if not self.script:
+            return self.alive.pop(0), 0
+        seconds, place = self.script.pop(0)
+        self.now += seconds
+        if place < 0:
+            return 7, 0  # somebody else's child
+        return self.alive.pop(place), 256
+
+
+def test_a_worker_that_ends_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    processes = Processes([(STEADY, 1), (1.0, -1), (STEADY, 0)])
+    supervisor = processes.supervisor(2)
+    starts: list[tuple[int, float]] = []
+    start = supervisor._start
+    monkeypatch.setattr(supervisor, "_start", lambda *given: (starts.append(given), start(*given)))
+    wait = supervisor._wait
+
+    def wait_then_stop() -> tuple[int, int]:
+        if not processes.script:
+            supervisor.stop()
+        return wait()
+
+    supervisor._wait = wait_then_stop
+    assert supervisor.run() == 0
+    # Each in its own place, which is whose listener it takes; no pause for one that had served.
+    assert starts == [(0, 0.0), (1, 0.0), (1, 0.0), (0, 0.0)]
+    assert {child for child, _ in processes.killed} == {103, 104}
+
+
+def test_workers_that_come_to_nothing_are_given_pauses_and_then_given_up() -> None:
+    processes = Processes([(0.01, 0)] * len(PAUSES))
+    supervisor = processes.supervisor(2)
+    pauses: list[float] = []
+    start = supervisor._start
+
+    def note(place: int, pause: float) -> None:
+        pauses.append(pause)
+        start(place, pause)
+
+    supervisor._start = note  # type: ignore[method-assign]
+    assert supervisor.run() == 1
+    assert pauses == [0.0, 0.0, *PAUSES[1:]]
+    assert len(processes.killed) == 1  # the one that lived
+    assert processes.stopped == 1
+    assert processes.ended == [101, 102, 103, 104, 105, 106]
+
+
+def test_a_stop_between_fork_and_note_misses_nobody() -> None:
+    processes = Processes([])
+    supervisor = processes.supervisor(3)
+
+    def stop() -> None:
+        if processes.next == 102:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    processes.at_fork = stop
+    assert supervisor.run() == 0
+    # The third was never started, and both others were told.
+    assert processes.killed == [(101, signal.SIGTERM), (102, signal.SIGTERM)]
+    assert processes.next == 102
+    assert supervisor.stopping
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    assert not mask & {signal.SIGTERM, signal.SIGINT}
+
+
+@pytest.mark.parametrize(("outcome", "code"), [(3, 3), (ValueError("no weights"), 1)])
+def test_a_worker_ends_its_process_itself(
+    outcome: object, code: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Ended(Exception):
+        pass
+
+    ended: list[int] = []
+
+    def end(status: int) -> None:
+        ended.append(status)
+        raise Ended  # as nothing may run after it
+
+    def work(place: int) -> int:
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        if isinstance(outcome, BaseException):
+            raise outcome
+        assert isinstance(outcome, int)
+        return outcome
+
+    monkeypatch.setattr(os, "_exit", end)
+    monkeypatch.setattr("logging.shutdown", lambda: None)
+    supervisor = Supervisor(1, work, fork=lambda: 0)
+    with pytest.raises(Ended):
+        supervisor._start(0, 0.0)
+    assert ended == [code]
+    assert ("no weights" in caplog.text) is (code == 1)
