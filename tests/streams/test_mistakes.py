@@ -242,6 +242,17 @@ def test_mistake_11_what_nobody_reads_is_bounded_and_counted() -> None:
         assert (stats.waiting_events, stats.dropped_events) == (256, 44)
 
 
+def test_mistake_11_unread_events_keep_few_windows() -> None:
+    detector = AdaptiveInterruptionDetector(backend=lambda window: [0.9] * 12)
+    with detector, Caller(detector) as caller:
+        for _ in range(6):
+            caller.interrupt()
+            assert caller.event().is_interruption
+            caller.stream.agent_speech_ended()
+        kept = [caller.stream.recv(BOUND).speech_input is not None for _ in range(6)]
+        assert kept == [False, False, True, True, True, True]
+
+
 def test_mistake_11_audio_that_comes_faster_than_it_can_be_taken_is_bounded_and_counted() -> None:
     go, reached = threading.Event(), threading.Event()
 
