@@ -270,6 +270,71 @@ def test_the_first_window_given_up_hands_the_overlap_to_the_fallback() -> None:
     assert call.verdict.judge is Judge.FALLBACK
 
 
+def test_a_judge_that_takes_no_window_hands_the_overlap_to_the_fallback() -> None:
+    """A peer that reads no more: no window is ever handed over, so none is ever late."""
+    Call(fallback=LOCAL, max_in_flight=1).play(
+        OPEN
+        + """
+        1.1  audio 0.1          -> send 1 (1.1 s)
+        1.2  audio 0.1          -> cancel 1; send 2 (1.2 s)
+        1.79 audio 0.59         -> cancel 2; send 3 (1.7 s)
+        1.8  deadline           -> cancel 3; send 4 at fallback (1.7 s)
+        1.8  sent 4
+        1.85 reply 4 no
+        1.9  audio 0.11         -> send 5 at fallback (1.8 s); send 6 at fallback (1.9 s)
+        """
+    )
+
+
+def test_a_judge_that_takes_a_window_after_all_has_its_time_anew() -> None:
+    Call(fallback=LOCAL, max_in_flight=2).play(
+        OPEN
+        + """
+        1.1  audio 0.1          -> send 1 (1.1 s)
+        1.2  audio 0.1          -> send 2 (1.2 s)
+        1.7  sent 1
+        1.8  look               -> open, 2 in flight, due 2.4
+        2.3  sent 2
+        2.4  deadline           -> cancel 1: timeout
+        """
+    )
+
+
+def test_whoever_has_nobody_to_stand_in_waits_on() -> None:
+    call = Call(max_in_flight=1).play(
+        OPEN
+        + """
+        1.1  audio 0.1          -> send 1 (1.1 s)
+        """
+    )
+    assert call.machine.next_deadline() is None
+    call.play("3.0 caller ended -> cancel 1; inconclusive of 1: no_request")
+
+
+def test_fail_open_acts_when_no_window_is_taken() -> None:
+    Call(fallback="fail_open").play(
+        OPEN
+        + """
+        1.1  audio 0.1          -> send 1 (1.1 s)
+        1.8  deadline           -> cancel 1
+        1.8  audio 0.7          -> interruption of 1: fail_open
+        """
+    )
+
+
+def test_an_overlap_that_ended_waits_for_no_hand_over() -> None:
+    call = Call(fallback=LOCAL).play(
+        OPEN
+        + """
+        1.1  audio 0.1          -> send 1 (1.1 s)
+        1.1  sent 1
+        1.2  audio 0.1          -> send 2 (1.2 s)
+        1.25 caller ended       -> cancel 2
+        """
+    )
+    assert call.machine.next_deadline() == pytest.approx(1.25 + 0.2)
+
+
 def test_a_later_window_given_up_doesnt() -> None:
     Call(fallback=LOCAL).play(
         OPEN

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bargein.core import OverlappingSpeechEvent
-from tests.drivers.servers import BOUND
+from bargein.drivers.tls import TlsOptions
+from tests.drivers.servers import BOUND, Peer
 from tests.streams.service import Answer, Caller, Service, answers
 
 Window = Any
@@ -21,6 +22,12 @@ def yes(window: Window) -> list[float]:
 
 def no(window: Window) -> list[float]:
     return [0.1] * 12
+
+
+@pytest.fixture(params=["ws", "wss"])
+def secure(request: pytest.FixtureRequest) -> str:
+    """A WebSocket, plain and over TLS."""
+    return str(request.param)
 
 
 @pytest.mark.parametrize(("judge", "outcome"), [(yes, "interruption"), (no, "backchannel")])
@@ -107,6 +114,32 @@ def test_a_hanging_remote_doesnt_keep_the_fallback_waiting(transport: str, hangs
         for caller in callers:
             event: OverlappingSpeechEvent = caller.speak_until(caller.events)
             assert event.is_interruption
+
+
+def test_a_server_that_reads_no_more_doesnt_keep_the_fallback_waiting(secure: str) -> None:
+    """Nothing comes back, not even a pong; each overlap is judged all the same."""
+
+    def deaf(peer: Peer) -> None:
+        peer.accept_websocket()
+        peer.stopping.wait(BOUND)
+
+    with (
+        Service(secure, greetings=[deaf] * 9) as service,
+        service.detector(
+            tls=TlsOptions(verify=False),
+            inference_timeout=0.1,
+            max_in_flight=1,
+            fallback=yes,
+        ) as detector,
+        Caller(detector) as caller,
+    ):
+        for _ in range(6):
+            caller.stream.agent_speech_started()
+            caller.speak(20)
+            caller.begin(speech_duration=2.0)
+            event: OverlappingSpeechEvent = caller.speak_until(caller.events)
+            assert event.is_interruption
+            caller.stream.agent_speech_ended()
 
 
 def test_the_first_positive_of_either_wins() -> None:
