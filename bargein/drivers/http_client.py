@@ -28,21 +28,24 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from bargein._version import __version__
 from bargein.core.token_cache import TokenCache
+from bargein.drivers.http_kept import (
+    MAX_REPLY,
+    KeptConnection,
+    host_of,
+    read_limited,
+    request_head,
+)
 from bargein.drivers.proxies import check_proxy
 from bargein.errors import (
     APIConnectionError,
     APIError,
     APITimeoutError,
-    ProtocolError,
 )
 from bargein.wire.http import CONTENT_TYPE, InterruptionResponse, decode_reply, request_target
 
 __all__ = ["MAX_REPLY", "USER_AGENT", "HttpClient", "HttpRequest"]
 
 USER_AGENT = f"bargein/{__version__}"
-
-MAX_REPLY = 1 << 20
-"""Bytes. A reply's probabilities take some 2 KB; a megabyte isn't one."""
 
 
 class HttpRequest:
@@ -177,6 +180,7 @@ class _Adapter(HTTPAdapter):
     def __init__(self, tls: ssl.SSLContext | None) -> None:
         self._context = tls
         self._pool: Any = None
+        self._kept: KeptConnection | None = None
         super().__init__(pool_connections=1, pool_maxsize=1)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -188,7 +192,30 @@ class _Adapter(HTTPAdapter):
         manager.pool_classes_by_scheme = _POOLS
         return manager
 
+    def take_kept(self) -> KeptConnection | None:
+        """Take the connection that served last, if it can serve again."""
+        kept, self._kept = self._kept, None
+        if kept is None and self._pool is not None and not self._pool.proxy:
+            connection = self._pool._get_conn()  # by a proxy each request is another matter
+            if connection.sock is None:
+                self._pool._put_conn(connection)
+            else:
+                kept = KeptConnection(connection)
+        if kept is not None and kept.is_stale:
+            kept.close()
+            kept = None
+        return kept
+
+    def give_back(self, kept: KeptConnection) -> None:
+        """Keep a connection for the next request, or close it if it can't serve that."""
+        if kept.reusable:
+            self._kept = kept
+        else:
+            kept.close()
+
     def close(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
         # urllib3 leaves connections to the garbage collector, and every error knows its pool: one
         # that a user keeps would keep a socket open.
         for manager in (self.poolmanager, *self.proxy_manager.values()):
@@ -208,7 +235,12 @@ class _Adapter(HTTPAdapter):
         if proxies:
             return super().request_url(request, proxies)
         assert request.url is not None
-        return "/" + request.url.split("/", 3)[3]
+        return self.target(request.url)
+
+    @staticmethod
+    def target(url: str) -> str:
+        """What of a URL stands in the request's first line."""
+        return "/" + url.split("/", 3)[3]
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
         response = requests.Response()
@@ -250,6 +282,9 @@ class HttpClient:
         self._process = os.getpid()
         self._proxies = get_environ_proxies(base_url, no_proxy=None)
         self._proxy_fault = _proxy_fault(base_url)
+        self._host = host_of(base_url)
+        self._plain = True
+        """Whether replies are of the kind that is read by ourselves, as far as is known."""
         self._closed = False
 
     def judge(
@@ -268,7 +303,7 @@ class HttpClient:
         if self._proxy_fault is not None:
             raise APIConnectionError(self._proxy_fault, retryable=False)
         url = request_target(self._base_url, threshold, min_frames, window_id)
-        body = samples.astype("<i2", copy=False).tobytes()
+        body = np.ascontiguousarray(samples, dtype="<i2").data.cast("B")
         started = time.monotonic()
         try:
             status, headers, reply = self._post(request, url, body)
@@ -287,36 +322,52 @@ class HttpClient:
             now=time.time(),
         )
 
-    def _post(self, request: HttpRequest, url: str, body: bytes) -> tuple[int, Any, bytes]:
+    def _post(self, request: HttpRequest, url: str, body: memoryview) -> tuple[int, Any, bytes]:
         _current.request = request
         try:
-            return self._exchange(url, body)
+            return self._exchange(request, url, body)
         except requests.ConnectionError:
             # A kept-alive connection that the server closed meanwhile is nobody's fault, and a
             # window may be judged twice: once more, on a new one.
             if not request.reused or request.aborted:
                 raise
-            return self._exchange(url, body)
+            return self._exchange(request, url, body, anew=True)
         finally:
             _current.request = None
 
-    def _exchange(self, url: str, body: bytes) -> tuple[int, Any, bytes]:
+    def _exchange(
+        self, request: HttpRequest, url: str, body: memoryview, *, anew: bool = False
+    ) -> tuple[int, Any, bytes]:
         adapter = self._take_adapter()
         try:
-            return self._exchange_by(adapter, self._prepare(url, body))
+            kept = adapter.take_kept() if self._plain else None
+            if kept is not None and anew:
+                kept.close()
+            elif kept is not None:
+                return self._exchange_on(kept, adapter, request, url, body)
+            return self._exchange_by(adapter, self._prepare(url, body.tobytes()))
         finally:
             self._give_back(adapter)
+
+    def _exchange_on(
+        self, kept: KeptConnection, adapter: _Adapter, request: HttpRequest, url: str, body: Any
+    ) -> tuple[int, Any, bytes]:
+        request.adopt(kept.sock, reused=True)
+        try:
+            head = request_head(adapter.target(url), self._host, self._headers(len(body)))
+            return kept.exchange(head, body)
+        finally:
+            request.finish()  # before it serves another, or is closed and its number another's
+            if not kept.plain:
+                self._plain = False
+            adapter.give_back(kept)
 
     def _exchange_by(
         self, adapter: _Adapter, prepared: requests.PreparedRequest
     ) -> tuple[int, Any, bytes]:
         response = adapter.send(prepared, stream=True, timeout=self._timeout, proxies=self._proxies)
         try:
-            reply = response.raw.read(MAX_REPLY + 1, decode_content=True)
-            if len(reply) > MAX_REPLY:
-                raise ProtocolError(f"the reply is larger than {MAX_REPLY} bytes; it was not read")
-            if response.raw.length_remaining:  # urllib3 1 says nothing of it
-                raise urllib3.exceptions.ProtocolError("the connection ended inside the reply")
+            reply = read_limited(response.raw)
             return response.status_code, response.headers, reply
         finally:
             response.close()
@@ -326,17 +377,20 @@ class HttpClient:
         # twice the cost of the request itself, and another's credentials in the place of ours.
         prepared = requests.PreparedRequest()
         prepared.method, prepared.url, prepared.body = "POST", url, body
+        prepared.headers = CaseInsensitiveDict(self._headers(len(body)))
+        prepared.hooks = default_hooks()
+        return prepared
+
+    def _headers(self, length: int) -> dict[str, str]:
         headers = {
             "Content-Type": CONTENT_TYPE,
-            "Content-Length": str(len(body)),
+            "Content-Length": str(length),
             "User-Agent": USER_AGENT,
             "Accept": "application/json",
         }
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token.token(now=time.time())}"
-        prepared.headers = CaseInsensitiveDict(headers)
-        prepared.hooks = default_hooks()
-        return prepared
+        return headers
 
     def _take_adapter(self) -> _Adapter:
         with self._lock:
@@ -345,6 +399,8 @@ class HttpClient:
             if self._process != os.getpid():
                 # After a fork the kept connections are the parent's: two processes that talk on
                 # one would read each other's replies.
+                for adapter in self._idle:
+                    adapter.close()
                 self._process, self._idle = os.getpid(), []
             # The one used last: its connection is the least likely to have been closed.
             return self._idle.pop() if self._idle else _Adapter(self._tls)
