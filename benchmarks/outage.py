@@ -9,7 +9,7 @@ with none, ``max_retry=None``. The guarantees, or the exit code is 1:
 - each overlap has exactly one event, in every case;
 - with the fallback each caller who speaks during the outage is heard;
 - without, each overlap that lies within the outage is inconclusive;
-- each stream lives on, is told of the outage once, and has verdicts again.
+- each stream lives on, is told of the outage once at most, and has verdicts again.
 
 Delays are from the onset of the caller's speech to the listener's call. The judge on loopback says
 yes to any window with 0.5 s of the overlap in it, after 20 ms: it stands for a network, not for a
@@ -412,7 +412,7 @@ def quantile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-def tell(case: Case, outage: Outage, *, freezes: bool) -> list[str]:
+def tell(case: Case, outage: Outage) -> list[str]:
     """Print a case's table; return which guarantees were broken."""
     print(
         f"\n{case.transport}, fallback {case.fallback or 'none'}: {len(case.lines)} calls, "
@@ -434,10 +434,10 @@ def tell(case: Case, outage: Outage, *, freezes: bool) -> list[str]:
         f"  streams alive {case.alive} of {len(case.lines)}; error events a stream "
         f"{min(errors)} to {max(errors)}"
     )
-    return list(broken(case, outage, freezes=freezes))
+    return list(broken(case, outage))
 
 
-def broken(case: Case, outage: Outage, *, freezes: bool) -> Iterator[str]:
+def broken(case: Case, outage: Outage) -> Iterator[str]:
     """Yield each guarantee that was broken."""
     who = f"{case.transport}, fallback {case.fallback or 'none'}"
     for line in case.lines:
@@ -455,11 +455,13 @@ def broken(case: Case, outage: Outage, *, freezes: bool) -> Iterator[str]:
         last = line.overlaps[-1]
         if outage.phase(last) != "after" or last.outcome != "interruption":
             yield f"{who}, {line.stream.id}: no verdict after the outage: {last.outcome}"
-        told = [error for _, error in line.errors]
-        if any(not error.recoverable for error in told):
-            yield f"{who}, {line.stream.id}: an unrecoverable error: {told}"
-        if len(told) != 1 and not freezes:  # a server that hangs comes and goes a few times
-            yield f"{who}, {line.stream.id}: told of one outage {len(told)} times: {told}"
+        if any(not error.recoverable for _, error in line.errors):
+            yield f"{who}, {line.stream.id}: an unrecoverable error: {line.errors}"
+        told = sum(outage.begin <= at <= outage.end for at, _ in line.errors)
+        if told > 1:
+            yield f"{who}, {line.stream.id}: told of one outage {told} times"
+        if not line.errors:
+            yield f"{who}, {line.stream.id}: never told of the outage"
     if case.alive != len(case.lines):
         yield f"{who}: {len(case.lines) - case.alive} streams ended"
 
@@ -492,7 +494,7 @@ def main() -> int:
         if says:
             outage = run(group, plan, says, freezes=options.freeze)
             for case in group:
-                wrong += tell(case, outage, freezes=options.freeze)
+                wrong += tell(case, outage)
     print()
     for each in wrong[:20]:
         print("BROKEN:", each)
