@@ -36,6 +36,7 @@ __all__ = [
     "garbage",
     "judged",
     "no",
+    "plain",
     "raw",
     "reset",
     "seeded",
@@ -52,6 +53,15 @@ DRIP = 1.0
 
 WRONG = 1 << 40
 """Added to a window's id where a reply is to name another: no stream ever counts so far."""
+
+
+def plain(value: float) -> str:
+    """Return a number in words, all of it: to a nanosecond, without a trailing zero.
+
+    >>> plain(2.0), plain(0.29 * 1e3), plain(123.4567)
+    ('2', '290', '123.4567')
+    """
+    return f"{value:.9f}".rstrip("0").rstrip(".")
 
 
 class Kind(str, Enum):
@@ -85,7 +95,7 @@ def _probabilities(value: Any) -> Any:
 
 
 def _shown(value: float | tuple[float, ...]) -> str:
-    return f"{value:g}" if isinstance(value, float) else f"{len(value)} probabilities"
+    return plain(value) if isinstance(value, float) else f"{len(value)} probabilities"
 
 
 @attrs.frozen(repr=False)
@@ -135,7 +145,7 @@ class Answer:
         return Prediction(np.asarray(self.probabilities(samples), np.float32), self.decision)
 
     def __str__(self) -> str:
-        return self._words() + (f" after {self.after * 1e3:g} ms" if self.after else "")
+        return self._words() + (f" after {plain(self.after * 1e3)} ms" if self.after else "")
 
     def _words(self) -> str:
         if self.kind is Kind.REPLY:
@@ -148,7 +158,7 @@ class Answer:
             )
         words = self.kind.value.replace("_", " ")
         if self.kind is Kind.DRIP:
-            return f"{words} over {self.lasts:g} s"
+            return f"{words} over {plain(self.lasts)} s"
         return words if self.code is None else f"{words} {self.code}"
 
     def __repr__(self) -> str:

@@ -35,6 +35,9 @@ from .transcript import Transcript, verdict_words
 
 __all__ = ["run_live"]
 
+CONNECTED = 2.0
+"""Seconds that a live run waits at most for its first session before the call begins."""
+
 _SETTLED = ("silent", "speaking", "ended")
 """States of a stream in which no overlap waits for its verdict."""
 
@@ -64,7 +67,7 @@ def run_live(
             _follow(server, script, speed)
             detector = server.detector(transport, **_options(script, speed))
         stack.enter_context(detector)
-        run = _play(script, detector, speed)
+        run = _play(script, detector, speed, server if transport == "websocket" else None)
     return check(run, delays=delays)
 
 
@@ -127,14 +130,26 @@ def _scaled(answer: Answer, speed: float) -> Answer:
     return attrs.evolve(answer, after=answer.after / speed, lasts=answer.lasts / speed)
 
 
-def _play(script: CallScript, detector: AdaptiveInterruptionDetector, speed: float) -> Run:
+def _play(
+    script: CallScript,
+    detector: AdaptiveInterruptionDetector,
+    speed: float,
+    server: ScriptedServer | None,
+) -> Run:
     events: list[OverlappingSpeechEvent] = []
     errors: list[InterruptionDetectionError] = []
     detector.on("overlapping_speech", events.append)
     detector.on("error", errors.append)
     transcript = Transcript()
     pause = threading.Event()
+    sessions = 0 if server is None else len(server.recorder.sessions)
     with _open(script, detector) as stream:
+        if server is not None:
+            # in a script connecting takes no time; a server that refuses isn't waited for long
+            for _ in _until(time.monotonic() + CONNECTED):
+                if len(server.recorder.sessions) > sessions:
+                    break
+                pause.wait(0.002)
         began, epoch = time.monotonic(), time.time()
         for given in timeline(script):
             left = began + given.at / speed - time.monotonic()

@@ -46,7 +46,7 @@ from bargein.core import (
 from bargein.core.checks import seconds
 from bargein.errors import OptionError
 
-from .answers import Answer, judged, no
+from .answers import Answer, judged, no, plain
 from .sound import load
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Expectation:
         words = "no verdict" if self.outcome is None else self.outcome.value
         if self.reason is not None:
             words += f" ({self.reason.value})"
-        return words + (f" within {self.within * 1e3:g} ms" if self.within is not None else "")
+        return words + (f" within {plain(self.within * 1e3)} ms" if self.within is not None else "")
 
 
 @attrs.frozen

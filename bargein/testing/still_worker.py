@@ -245,6 +245,8 @@ class StillWorker(Host):
         self.failure = self.failure or error
         now = self._clock()
         self._do(lambda: self._give_up(now), now)
+        if not self._working:
+            self._settle()
 
     def _give_up(self, now: float) -> list[Action]:
         actions: list[Action] = []

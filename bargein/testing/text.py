@@ -35,7 +35,7 @@ from bargein.core import Close, EndOfInput, Gap
 from bargein.errors import BargeinError, OptionError
 
 from . import answers as kit
-from .answers import Answer
+from .answers import Answer, plain
 from .script import CallScript, Expectation
 
 __all__ = ["parse", "render"]
@@ -219,7 +219,7 @@ def render(script: CallScript) -> str:
         lines.append(f"format: {fmt.sample_rate} Hz {fmt.encoding}{channels}")
     lines += ["vad"] * script.vad
     if script.lasts is not None:
-        lines.append(f"lasts {script.lasts:g} s")
+        lines.append(f"lasts {plain(script.lasts)} s")
     if script.answers != (kit.no,):
         lines.append(f"judged {_sequence(script.answers)}")
     lines += [f"agent speaks {_words(turn.start, turn.until)}" for turn in script.turns]
@@ -227,7 +227,7 @@ def render(script: CallScript) -> str:
     for number, said in enumerate(script.utterances, 1):
         line = f"caller speaks {_words(said.start, said.until)}"
         if said.heard_after:
-            line += f", heard after {said.heard_after * 1e3:g} ms"
+            line += f", heard after {plain(said.heard_after * 1e3)} ms"
         if said.answers:
             line += f", judged {_sequence(said.answers)}"
         lines.append(line + ("  # with a sound of its own" if said.sound is not None else ""))
@@ -242,7 +242,7 @@ def _is_told(expected: Expectation, script: CallScript) -> bool:
 
 
 def _words(start: float, until: float | None) -> str:
-    return f"from {start:g} s" if until is None else f"{start:g} - {until:g} s"
+    return f"from {plain(start)} s" if until is None else f"{plain(start)} - {plain(until)} s"
 
 
 def _sequence(answers: tuple[Answer, ...]) -> str:
@@ -251,9 +251,9 @@ def _sequence(answers: tuple[Answer, ...]) -> str:
 
 def _input(at: float, item: Any) -> str:
     if isinstance(item, Gap):
-        return f"gap of {float(item.duration):g} s at {at:g} s"
+        return f"gap of {plain(float(item.duration))} s at {plain(at)} s"
     if isinstance(item, EndOfInput):
-        return f"input ends at {at:g} s"
+        return f"input ends at {plain(at)} s"
     if isinstance(item, Close):
-        return f"hang up at {at:g} s"
-    return f"# {at:g} s: {type(item).__name__}"
+        return f"hang up at {plain(at)} s"
+    return f"# {plain(at)} s: {type(item).__name__}"
