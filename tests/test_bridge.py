@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -14,7 +15,9 @@ import pytest
 
 from bargein.audio.files import open_recording
 from bargein.audio.g711 import encode_mulaw
+from bargein.runtime.pool import connect_pool, http_pool, inference_pool
 from tests.drivers.servers import BOUND
+from tests.streams.service import Service, answers
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "examples" / "call"
@@ -117,3 +120,35 @@ def test_the_example_is_about_ten_lines() -> None:
     lines = [line for line in example().splitlines() if line.strip()]
 
     assert len(lines) <= 13
+
+
+# ---- two lines changed: a server judges
+
+
+@pytest.mark.parametrize("transport", ["ws", "http"])
+def test_with_two_lines_changed_a_server_judges(
+    transport: str, caller: np.ndarray[Any, np.dtype[np.int16]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in os.environ:
+        if name.startswith("LIVEKIT_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    call = Call()
+    names: dict[str, Any] = {"call": call}
+    with Service(transport, answers.yes) as service:
+        address = f'base_url="{service.server.url(transport)}",\n    fallback="local",\n'
+        changed = example().replace('backend="local"', address)
+        assert changed.count(address) == 1
+        exec(compile(changed, "README.md", "exec"), names)
+        if transport == "ws":
+            service.sessions.get(timeout=BOUND)  # until then the fallback would judge
+        samples, speech = excerpt(caller, event("interruption"))
+
+        call.on_prompt_started()
+        play(call, samples[: speech.stop], speech)
+
+        assert call.stopped.wait(BOUND)
+        assert service.next().samples.size > 0  # the server was asked
+        call.on_hangup()
+        names["detector"].close()
+    for pool in (connect_pool, http_pool, inference_pool):
+        pool.stop(BOUND)

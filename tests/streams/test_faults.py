@@ -78,9 +78,7 @@ def test_a_connect_timeout_is_retried_and_the_overlap_stays_open() -> None:
         goes_on(service, caller)
 
 
-@pytest.mark.parametrize(
-    "lose", [answers.drop, answers.reset, answers.drop_inside], ids=str
-)
+@pytest.mark.parametrize("lose", [answers.drop, answers.reset, answers.drop_inside], ids=str)
 def test_a_lost_connection_is_made_again_and_the_newest_audio_resumes(
     any_transport: str, lose: Answer, tmp_path: Path
 ) -> None:
@@ -124,6 +122,30 @@ def test_further_failures_until_recovery_are_counted_not_announced(transport: st
         caller.error()
         goes_on(service, caller)
         assert caller.stream.stats().faults == 3
+
+
+def test_a_server_stopped_in_an_overlap_and_started_again_is_one_error_then_verdicts(
+    any_transport: str, tmp_path: Path
+) -> None:
+    with (
+        Service(any_transport) as service,
+        service.detector(folder=tmp_path) as detector,
+        Caller(detector) as caller,
+    ):
+        caller.interrupt()
+        service.next()
+        service.vanish()
+        assert caller.error().recoverable
+        caller.speak(3)
+        service.come_back()
+        goes_on(service, caller)  # the same overlap has its verdict
+        for positive in (False, True):  # and so have those after it
+            caller.stop()
+            caller.begin()
+            service.next().reply(positive)
+            caller.stop()
+            assert caller.outcome()[0] == ("interruption" if positive else "backchannel")
+        assert caller.errors.empty()
 
 
 # ---- a clean close with nothing in flight and no overlap open
