@@ -198,11 +198,14 @@ def test_a_session_closed_by_an_idle_server_is_no_fault() -> None:
         assert caller.errors.empty()
 
 
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
 @pytest.mark.parametrize("code", [None, 1000, 1001, 1006 - 3, 1011, 4000])
-def test_a_close_with_a_window_in_flight_is_a_loss(code: int | None) -> None:
+def test_a_close_with_a_window_in_flight_is_a_loss(
+    code: int | None, scheme: str, tmp_path: Path
+) -> None:
     with (
-        Service("ws", answers.close(code), answers.silence) as service,
-        service.detector() as detector,
+        Service(scheme, answers.close(code), answers.silence) as service,
+        service.detector(folder=tmp_path) as detector,
         Caller(detector) as caller,
     ):
         caller.interrupt()
@@ -287,13 +290,13 @@ def test_other_4xx_are_unrecoverable_at_once(transport: str, line: str) -> None:
         assert service.connections == 1
 
 
-def test_a_redirect_is_not_followed(transport: str) -> None:
+def test_a_redirect_is_not_followed(any_transport: str, tmp_path: Path) -> None:
     with (
-        Service(transport) as stranger,
+        Service(any_transport) as stranger,
         refusing(
-            transport, "307 Temporary Redirect", "", f"Location: {stranger.server.url('http')}"
+            any_transport, "307 Temporary Redirect", "", f"Location: {stranger.server.url('http')}"
         ) as service,
-        service.detector(api_key="key", api_secret="s" * 32) as detector,
+        service.detector(folder=tmp_path, api_key="key", api_secret="s" * 32) as detector,
         Caller(detector) as caller,
     ):
         caller.interrupt()

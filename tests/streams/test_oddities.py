@@ -121,7 +121,8 @@ def test_replies_to_windows_that_nobody_knows_change_nothing() -> None:
         assert caller.metrics.get(timeout=BOUND).num_late == 4
 
 
-def test_messages_in_pieces_with_pings_between() -> None:
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+def test_messages_in_pieces_with_pings_between(scheme: str, tmp_path: Path) -> None:
     pongs: queue.Queue[bytes] = queue.Queue()
 
     def torn(peer: Peer) -> None:
@@ -140,8 +141,8 @@ def test_messages_in_pieces_with_pings_between() -> None:
         peer.hold()
 
     with (
-        Service("ws", greetings=[torn]) as service,
-        service.detector() as detector,
+        Service(scheme, greetings=[torn]) as service,
+        service.detector(folder=tmp_path) as detector,
         Caller(detector) as caller,
     ):
         caller.interrupt()
@@ -183,7 +184,10 @@ def test_session_created_isnt_waited_for() -> None:
         assert caller.errors.empty()
 
 
-def test_a_close_that_isnt_followed_by_the_end_of_the_connection() -> None:
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+def test_a_close_that_isnt_followed_by_the_end_of_the_connection(
+    scheme: str, tmp_path: Path
+) -> None:
     """After CLOSE frames both ways the socket is ours to close."""
 
     def lingering(heard: Heard) -> None:
@@ -191,8 +195,8 @@ def test_a_close_that_isnt_followed_by_the_end_of_the_connection() -> None:
         heard.peer.hold()
 
     with (
-        Service("ws", lingering, answers.yes) as service,
-        service.detector() as detector,
+        Service(scheme, lingering, answers.yes) as service,
+        service.detector(folder=tmp_path) as detector,
         Caller(detector) as caller,
     ):
         caller.interrupt()
