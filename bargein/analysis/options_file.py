@@ -1,6 +1,6 @@
 """Options in a file: what ``bargein tune`` writes, and any command and program can load.
 
-JSON: an object with any of ``backend`` (a name), ``latency``, and the groups ``detection``,
+JSON: an object with any of ``backend`` (a name), and the groups ``detection``,
 ``tracker``, ``echo_gate`` and ``playout``, whose fields are those of the settings of that name.
 What is left out stays as it is by default. Other keys (who wrote it, on what) say nothing.
 """

@@ -31,8 +31,10 @@ class Command:
 COMMANDS = (
     Command("analyze", "find and judge every overlap of a recorded call", "bargein.cli.analyze"),
     Command("check", "try a server or the local judge out, in words", "bargein.cli.check"),
+    Command("evaluate", "tell how good a judge is on labelled calls", "bargein.cli.evaluate"),
     Command("replay", "play a recorded call again, as it was or otherwise", "bargein.cli.replay"),
     Command("serve", "judge the overlaps of many bridges over the network", "bargein.cli.serve"),
+    Command("tune", "recommend a threshold and a minimum duration", "bargein.cli.tune"),
 )
 
 

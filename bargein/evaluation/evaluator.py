@@ -239,7 +239,7 @@ def evaluate(
     curve = [] if operating.threshold is None else sorted({*thresholds, operating.threshold})
     settings = (operating, *(attrs.evolve(operating, threshold=each) for each in curve))
     passes = 1 if against is None else 2
-    told = _Told(progress, len(dataset.calls) * passes)
+    told = Told(progress, len(dataset.calls) * passes)
     scored = _scored(dataset, candidate, settings, store, jobs, cluster)
     results = gather(dataset.calls, told(scored), settings)
     found = points(results, how)
@@ -262,7 +262,7 @@ def evaluate(
     )
 
 
-class _Told:
+class Told:
     """Passes on what comes, and tells how much that is."""
 
     def __init__(self, progress: Progress | None, total: int) -> None:

@@ -126,6 +126,17 @@ class Hearing:
                 since = None
         return found if since is None else [*found, (since, self.duration)]
 
+    @property
+    def ends(self) -> dict[int, float]:
+        """When each overlap ended, by its number, in seconds: the caller, the agent or the call."""
+        found: dict[int, float] = {}
+        for entry in self.fell:
+            if entry.kind == "started":
+                found[len(found) + 1] = self.duration
+            elif entry.kind in ("ended", "agent_ended") and found:
+                found[len(found)] = min(found[len(found)], entry.now)
+        return found
+
     def spoke(self, start: float, end: float) -> bool:
         """Whether the agent spoke at any time in a stretch."""
         return any(begin < end and start < over for begin, over in self.turns)

@@ -123,17 +123,9 @@ def _stopped_before(
     """Tell of each label whether it began in an overlap that had been decided before."""
     if not taken:
         return [False] * len(overlaps)
-    spans: dict[int, float] = {}
-    number = 0
-    for entry in hearing.fell:
-        if entry.kind == "started":
-            number += 1
-            spans[number] = hearing.duration
-        elif entry.kind in ("ended", "agent_ended") and number:
-            spans[number] = min(spans[number], entry.now)
+    ends = hearing.ends
     return [
-        any(v.detected < overlap.start < spans.get(v.overlap, 0.0) for v in taken)
-        for overlap in overlaps
+        any(v.detected < overlap.start < ends[v.overlap] for v in taken) for overlap in overlaps
     ]
 
 

@@ -1,0 +1,326 @@
+"""The report: one file that a browser opens anywhere, with curves, mistakes and their sound."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bargein._version import __version__
+from bargein.analysis.call import Side
+from bargein.audio.files import open_recording
+from bargein.errors import AudioFileError
+
+from .charts import Timeline, delay_chart, timeline_svg, trade_off_chart
+from .dataset import Track
+from .evaluator import Evaluation, Mistake
+from .figures import Difference, Point, Rate
+from .run import Plan, hear_call
+from .settle import estimates
+
+__all__ = ["render_report", "write_report"]
+
+_BEFORE, _AFTER = 1.5, 1.5
+"""Seconds of a call that are shown and played around a mistake."""
+
+_CLASSES = ("recall", "false_backchannel", "false_noise", "precision")
+_NAMES = {
+    "recall": "Interruptions let in",
+    "false_backchannel": "“Mm-hmm”s that stop the agent",
+    "false_noise": "Noises that stop the agent",
+    "precision": "Of what stops the agent, true interruptions",
+    "median_delay": "Median time until the agent knows",
+}
+
+
+def write_report(
+    evaluation: Evaluation, path: str | os.PathLike[str], *, mistakes: int = 8
+) -> None:
+    """Write the report. ``mistakes``: of each kind, how many are shown and played.
+
+    Raises ``OSError`` where it can't be written.
+    """
+    Path(path).write_text(render_report(evaluation, mistakes=mistakes), encoding="utf-8")
+
+
+def render_report(evaluation: Evaluation, *, mistakes: int = 8) -> str:
+    """Return the report as a page that needs no other file."""
+    missed, false = evaluation.mistakes()
+    parts = [
+        _summary(evaluation),
+        _section("The trade-off", _curves(evaluation)),
+        _section("Compared", _comparison(evaluation)) if evaluation.comparison else "",
+        _section("Figures", _tables(evaluation)),
+        _section(
+            f"Interruptions that were missed ({len(missed)})",
+            _shown(evaluation, missed[:mistakes], "It never got sure enough."),
+        ),
+        _section(
+            f"Callers who were taken wrongly ({len(false)})",
+            _shown(evaluation, false[:mistakes], "The agent would have stopped for this."),
+        ),
+        _section("What was left out", _left_out(evaluation)),
+    ]
+    style = files("bargein.evaluation").joinpath("report.css").read_text(encoding="utf-8")
+    title = f"Evaluation of {evaluation.backend['name']}"
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{style}</style></head><body><main>"
+        f"<h1>{escape(title)}</h1>{''.join(parts)}"
+        f"<footer>bargein {__version__}</footer></main></body></html>\n"
+    )
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>{body}</section>"
+
+
+# --- in words -------------------------------------------------------------------------------
+
+
+def _summary(evaluation: Evaluation) -> str:
+    point, results, dataset = evaluation.point, evaluation.results, evaluation.dataset
+    tiles = [
+        _tile(point.recall, "of true interruptions are let in", "good"),
+        _tile(point.false_backchannel, "of “mm-hmm”s stop the agent wrongly", "bad"),
+        _tile(point.false_noise, "of noises stop the agent wrongly", "bad"),
+    ]
+    median = point.delays[0]
+    if median.value is not None:
+        sure = "" if median.low is None else f"between {median.low:.2f} and {median.high:.2f} s"
+        tiles.append(
+            f'<div class="tile"><b>{median.value:.2f} s</b><span>is the median time from the '
+            f"caller’s first sound until the agent knows</span><small>{sure}</small></div>"
+        )
+    counts = [
+        f"{int(results.of('interruption').sum())} interruptions",
+        f"{int(results.of('backchannel').sum())} backchannels (“mm-hmm”, “right”)",
+        f"{int(results.of('noise').sum())} noises",
+    ]
+    decides = (
+        "decides by itself" if point.threshold is None else f"at threshold {point.threshold:g}"
+    )
+    return (
+        f"<p>Measured on <b>{escape(dataset.name)}</b>: {', '.join(counts)}, in "
+        f"{len(results.groups)} calls, {results.duration / 60:.0f} minutes of audio. Judge: "
+        f"{escape(evaluation.backend['name'])} ({escape(evaluation.backend['model'])}), {decides}."
+        f'</p><div class="tiles">{"".join(tiles)}</div>'
+        "<p class='note'>The range under each figure is where the true value lies with 95 % "
+        "certainty, going by this many calls.</p>"
+    )
+
+
+def _tile(rate: Rate, words: str, kind: str) -> str:
+    if rate.value is None or rate.low is None or rate.high is None:
+        return f'<div class="tile"><b>–</b><span>{words}: none were labelled</span></div>'
+    return (
+        f'<div class="tile {kind}"><b>{100 * rate.value:.0f} %</b><span>{words}</span>'
+        f"<small>{rate.hits} of {rate.n}; {100 * rate.low:.0f} to {100 * rate.high:.0f} %</small>"
+        "</div>"
+    )
+
+
+def _curves(evaluation: Evaluation) -> str:
+    if not evaluation.sweep:
+        return "<p>The judge decides by itself; there is no threshold to turn.</p>"
+    other = (
+        "" if evaluation.comparison is None else " The diamonds are the one it is compared with."
+    )
+    return (
+        '<div class="charts"><figure>'
+        f"{trade_off_chart(evaluation)}<figcaption>Each dot is a threshold. A judge that is "
+        "quicker to stop the agent moves up, and to the right. The large circle is the present "
+        f"threshold, with its uncertainty.{other}</figcaption></figure><figure>"
+        f"{delay_chart(evaluation)}<figcaption>How many of all interruptions have been noticed so "
+        "long after the caller began.</figcaption></figure></div>"
+    )
+
+
+def _comparison(evaluation: Evaluation) -> str:
+    comparison = evaluation.comparison
+    assert comparison is not None
+    rows = [_difference_row(each) for each in comparison.differences]
+    fixed, broken = comparison.changed["fixed"], comparison.changed["broken"]
+    threshold = comparison.point.threshold
+    decides = "by itself" if threshold is None else f"at threshold {threshold:g}"
+    return (
+        f"<p>Against <b>{escape(comparison.backend['name'])}</b> {decides}, on the same calls: "
+        f"{fixed} overlaps that were wrong would be right, {broken} that were right would be "
+        f"wrong.</p>{_table(['', 'now', 'other', 'difference', 'verdict'], rows)}"
+    )
+
+
+def _difference_row(each: Difference) -> list[str]:
+    def shown(value: float | None, sign: str = "") -> str:
+        if value is None:
+            return "–"
+        if each.figure == "median_delay":
+            return f"{value:{sign}.2f} s"
+        return f"{100 * value:{sign}.1f}" + (" points" if sign else " %")
+
+    if not each.is_sure:
+        verdict = "can’t be told apart" if each.value is not None else "–"
+    else:
+        verdict = "the other is better" if each.is_better else "the other is worse"
+    return [
+        _NAMES[each.figure],
+        shown(each.first),
+        shown(each.other),
+        shown(each.value, "+"),
+        verdict,
+    ]
+
+
+# --- tables ---------------------------------------------------------------------------------
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f'<div class="scroll"><table><tr>{top}</tr>{body}</table></div>'
+
+
+def _rate(rate: Rate) -> str:
+    if rate.value is None or rate.low is None or rate.high is None:
+        return "–"
+    return f"{100 * rate.value:.1f} % ({100 * rate.low:.0f}–{100 * rate.high:.0f})"
+
+
+def _tables(evaluation: Evaluation) -> str:
+    heard = [
+        [
+            f"{each.seconds * 1000:.0f} ms",
+            *(_rate(getattr(each, name)) for name in _CLASSES),
+            "–" if each.auc is None else f"{each.auc:.3f}",
+        ]
+        for each in evaluation.moments
+    ]
+    head = ["let in", "“mm-hmm”s", "noises", "true of those taken"]
+    parts = [
+        "<p>What the judge has decided so long after the caller began:</p>",
+        _table(["heard", *head, "AUC"], heard),
+    ]
+    if evaluation.sweep:
+        rows = [_sweep_row(point, evaluation.point.threshold) for point in evaluation.sweep]
+        parts += [
+            "<p>At other thresholds:</p>",
+            _table(["threshold", *head, "median", "9 in 10"], rows),
+        ]
+    return "".join(parts)
+
+
+def _sweep_row(point: Point, present: float | None) -> list[str]:
+    mark = " ← now" if point.threshold == present else ""
+    delays = ["–" if d.value is None else f"{d.value:.2f} s" for d in point.delays[:2]]
+    return [
+        f"{point.threshold:g}{mark}",
+        *(_rate(getattr(point, name)) for name in _CLASSES),
+        *delays,
+    ]
+
+
+def _left_out(evaluation: Evaluation) -> str:
+    dataset, problems = evaluation.dataset, evaluation.problems
+    items = "".join(f"<li>{escape(str(problem))}</li>" for problem in problems)
+    told = f"<ul class='problems'>{items}</ul>" if items else "<p>Nothing was wrong.</p>"
+    return (
+        f"<p>{dataset.ignored} labels that are to be ignored and {dataset.filtered} that weren’t "
+        f"asked for aren’t counted; {len(problems)} things couldn’t be evaluated.</p>{told}"
+    )
+
+
+# --- mistakes -------------------------------------------------------------------------------
+
+
+def _shown(evaluation: Evaluation, mistakes: Sequence[Mistake], words: str) -> str:
+    if not mistakes:
+        return "<p>None.</p>"
+    cards = "".join(_card(evaluation, mistake) for mistake in mistakes)
+    return f"<p>{words} The clearest mistakes come first.</p>{cards}"
+
+
+def _card(evaluation: Evaluation, mistake: Mistake) -> str:
+    overlap = mistake.overlap
+    tags = overlap.tags
+    known = [tags[name] for name in ("text", "kind", "voice", "condition") if tags.get(name)]
+    about = f" — {escape(', '.join(known))}" if known else ""
+    title = f"{escape(overlap.label)} at {overlap.start:.2f} s of {escape(mistake.call.name)}"
+    try:
+        body = _scene(evaluation, mistake)
+    except (AudioFileError, OSError) as error:
+        body = f"<p>{escape(str(error))}</p>"
+    return f'<article><h3>{title}<span class="about">{about}</span></h3>{body}</article>'
+
+
+def _scene(evaluation: Evaluation, mistake: Mistake) -> str:
+    """Timeline and player."""
+    call, overlap, candidate = mistake.call, mistake.overlap, evaluation.candidate
+    start, end = max(0.0, overlap.start - _BEFORE), overlap.end + _AFTER
+    rate, caller = _cut(call.caller, start, end)
+    agent = np.zeros(0, np.int16)
+    if call.agent is not None:
+        agent_rate, agent = _cut(call.agent, start, end)
+        if agent_rate != rate:
+            times = np.arange(len(caller)) * (agent_rate / rate)
+            agent = np.interp(times, np.arange(len(agent)), agent).astype(np.int16)
+    end = start + len(caller) / rate
+    hearing = hear_call(call, Plan(backend=candidate.backend, options=candidate.options))
+    values = estimates(hearing.windows, candidate.options.detection.min_frames)
+    judged = tuple(
+        (window.cut, value)
+        for window, value in zip(hearing.windows, values, strict=True)
+        if start <= window.cut <= end
+    )
+    drawing = timeline_svg(
+        Timeline(
+            start=start,
+            end=end,
+            caller=caller,
+            agent=agent,
+            label=overlap.label,
+            labelled=(overlap.start, overlap.end),
+            estimates=judged,
+            threshold=evaluation.point.threshold,
+            verdict=None if mistake.delay is None else overlap.start + mistake.delay,
+        )
+    )
+    return f"{drawing}{_player(caller, agent, rate)}"
+
+
+def _cut(track: Track, start: float, end: float) -> tuple[int, npt.NDArray[np.int16]]:
+    """Read a stretch of one channel: its rate, and int16 (n,)."""
+    with open_recording(track.path) as recording:
+        side = Side(recording, track.channel)
+        rate, taken, position = side.sample_rate, [], 0
+        first, last = round(start * rate), round(end * rate)
+        for block in recording.blocks():
+            taken.append(block[max(0, first - position) : max(0, last - position), side.channel])
+            position += len(block)
+            if position >= last:
+                break
+        return rate, np.concatenate(taken)
+
+
+def _player(caller: npt.NDArray[np.int16], agent: npt.NDArray[np.int16], rate: int) -> str:
+    """The stretch as FLAC, which every browser plays; caller left, agent right."""
+    import soundfile
+
+    sides: npt.NDArray[Any] = caller
+    if len(agent):
+        agent = np.pad(agent, (0, max(0, len(caller) - len(agent))))[: len(caller)]
+        sides = np.stack([caller, agent], axis=1)
+    data = io.BytesIO()
+    soundfile.write(data, sides, rate, format="FLAC", subtype="PCM_16")
+    text = base64.b64encode(data.getvalue()).decode("ascii")
+    return f'<audio controls preload="none" src="data:audio/flac;base64,{text}"></audio>'
