@@ -169,7 +169,7 @@ async def _judge_window(service: Service, request: Request, came: float) -> Resp
     window = Window(id=1, overlap=1, samples=samples, threshold=threshold, min_frames=min_frames)
     try:
         engine.submit(place, window, answer)
-        result = await future
+        result = await _unless_gone(request, future)
     finally:
         engine.close_place(place)
     service.metrics.latency.observe(time.monotonic() - came)
@@ -185,6 +185,21 @@ async def _judge_window(service: Service, request: Request, came: float) -> Resp
         probabilities=result.probabilities,
     )
     return JSONResponse(encode_reply(reply) | {"probabilities": shortened(result.probabilities)})
+
+
+async def _unless_gone(
+    request: Request, future: asyncio.Future[Prediction | Exception]
+) -> Prediction | Exception:
+    """Wait for the answer while there is somebody to give it to: clients abort what is too late."""
+    gone = asyncio.ensure_future(request.receive())  # all that still comes is the end
+    either: set[asyncio.Future[Any]] = {gone, future}
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not future.done():
+            raise ClientDisconnect
+        return future.result()
+    finally:
+        gone.cancel()
 
 
 def _parameters(request: Request) -> tuple[float | None, int, int]:

@@ -53,8 +53,9 @@ class ServerConfig:
     """Of one session; clients send ten."""
     requests_per_second: float = attrs.field(default=500.0, validator=_positive)
     """Of one key, to one process: HTTP windows, and WebSocket handshakes."""
-    max_waiting: int = attrs.field(default=256, validator=_positive)
-    """HTTP windows that wait to be judged: more would be answered too late to matter."""
+    max_waiting: int = attrs.field(default=64, validator=_positive)
+    """Windows that wait to be judged, from which on none is taken over HTTP: it would be answered
+    too late to matter, as clients give up after 0.7 s and a core judges a hundred a second."""
     max_batch: int = attrs.field(default=32, validator=_positive)
     """Windows of several sessions that are judged at once, where the backend can."""
     align: bool = True

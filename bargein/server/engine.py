@@ -20,6 +20,10 @@ __all__ = ["Engine", "Place"]
 
 logger = logging.getLogger("bargein.server")
 
+MAX_ALONE = 8
+"""Windows of a batch that don't say where they lie, as those that come over HTTP. Each takes as
+long as twenty that go on from another, which would have to wait for them."""
+
 Answer = Callable[["Prediction | Exception"], None]
 
 
@@ -90,14 +94,22 @@ class Engine:
 
     def _take(self) -> list[tuple[Place, Window, Answer]]:
         batch: list[tuple[Place, Window, Answer]] = []
+        later: list[Place] = []
+        alone = 0
         while self._ready and len(batch) < self._most:
             place = self._ready.popleft()
             if place.waiting is None:
                 continue  # closed meanwhile
             window, answer = place.waiting
+            if window.start is None:
+                alone += 1
+                if alone > MAX_ALONE:
+                    later.append(place)
+                    continue
             place.waiting, place.busy = None, True
             self.waiting -= 1
             batch.append((place, window, answer))
+        self._ready.extendleft(reversed(later))
         return batch
 
     async def _judge(self, batch: list[tuple[Place, Window, Answer]]) -> None:

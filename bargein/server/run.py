@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import socket
+import ssl
 import sys
 import tempfile
 from collections.abc import Callable
@@ -85,6 +86,7 @@ def serve(
 
     ``ready`` is called with the port once it listens. Blocks; SIGTERM and SIGINT drain.
     """
+    _check_certificate(certificate, key)
     if workers == 1:
         with _listen(host, port) as listener:
             if ready is not None:
@@ -112,6 +114,19 @@ def serve(
         os.environ[MULTIPROCESS_DIR] = folder
         stack.callback(os.environ.pop, MULTIPROCESS_DIR)
         return Supervisor(workers, work, stopped=close, ended=forget_process).run()
+
+
+def _check_certificate(certificate: str | None, key: str | None) -> None:
+    """Try them here, where what is wrong can be said once and plainly."""
+    if certificate is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except OSError as error:
+        raise OptionError(
+            f"can't serve TLS with the certificate {certificate!r} and the key {key!r}: {error}; "
+            "expected two PEM files that belong together"
+        ) from error
 
 
 def _listen_for(workers: int, host: str, port: int) -> list[socket.socket]:

@@ -69,6 +69,7 @@ def test_an_open_overlap_gets_its_verdict_and_new_ones_are_refused(workers: str)
         (["--host", "0.0.0.0"], "--insecure"),
         (["--host", "example.org"], "--insecure"),
         (["--certificate", "x"], "go together"),
+        (["--certificate", "no.pem", "--key", "no.key"], "two PEM files"),
         (["--workers", "0"], "--workers"),
         (["--host", "203.0.113.9", "--insecure"], "can't listen"),
         (["--idle-timeout", "-1"], "idle_timeout"),

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from typing import Any
 
+import attrs
 import numpy as np
 
 from bargein.backends import as_backend
@@ -136,6 +137,46 @@ def test_a_batch() -> None:
     backend, answers = _judged_together(lambda batch: [judge(window) for _, window in batch])
     assert backend.sizes == [3]
     assert all(isinstance(answer, Prediction) for answer in answers)
+
+
+def test_windows_that_are_judged_alone_do_not_fill_a_batch() -> None:
+    backend = Batch(lambda batch: [judge(window) for _, window in batch])
+    batches: list[list[int]] = []
+
+    async def main() -> None:
+        engine, done = Engine(backend, 1), asyncio.Event()
+        given: list[int] = []
+        predict = backend.predict_many
+
+        def note(batch: Any) -> list[Prediction]:
+            batches.append([window.id for _, window in batch])
+            return predict(batch)
+
+        backend.predict_many = note  # type: ignore[method-assign]
+
+        def count(result: Any) -> None:
+            given.append(1)
+            if len(given) == 21:
+                done.set()
+
+        def submit(number: int, start: int | None) -> None:
+            place = engine.open_place(str(number))
+            engine.submit(place, attrs.evolve(window(number), start=start), count)
+
+        submit(1, 0)
+        await _until(backend.gate.begun)
+        for number in range(2, 12):
+            submit(number, None)
+            submit(number + 100, 0)
+        backend.gate.go.set()
+        await asyncio.wait_for(done.wait(), BOUND)
+        await engine.close()
+
+    asyncio.run(main())
+    # All that go on from another are in the first; of the others, in the order they came, eight.
+    assert [number for number in batches[0] if number > 100] == list(range(102, 112))
+    assert [number for number in batches[0] if number < 100] == list(range(2, 10))
+    assert batches[1] == [10, 11]
 
 
 def _fail(batch: Any) -> list[Prediction]:

@@ -247,6 +247,33 @@ def test_http_busy_and_failing() -> None:
             ask.join(BOUND)
         assert statuses == [200, 200]
 
+
+def test_http_does_not_judge_for_who_is_gone() -> None:
+    begun, go, judged = threading.Event(), threading.Event(), []
+
+    def slow(window):
+        begun.set()
+        assert go.wait(BOUND)
+        judged.append(len(window.samples))
+        return judge(window)
+
+    head = b"POST /bargein HTTP/1.1\r\nHost: x\r\nContent-Length: 200\r\n\r\n"
+    with running(slow) as server:
+        first = threading.Thread(target=lambda: server.request("POST", "/bargein", LOUD))
+        first.start()
+        assert begun.wait(BOUND)
+        with socket.create_connection(("127.0.0.1", server.port), BOUND) as gone:
+            gone.sendall(head + bytes(200))
+            while not server.service.engine.waiting:
+                server.request("GET", "/healthz")
+        while server.service.engine.waiting:
+            server.request("GET", "/healthz")
+        go.set()
+        first.join(BOUND)
+    assert judged == [4800]
+
+
+def test_a_judge_that_fails() -> None:
     def broken(window):
         raise ValueError("weights are missing")
 
