@@ -1,0 +1,116 @@
+"""sipp: calls that play a file of G.711."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from bargein.audio.g711 import encode_alaw, encode_mulaw
+
+from .sounds import Samples
+
+_HEAD = """\
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+From: sipp <sip:sipp@[local_ip]:[local_port]>;tag=[pid]t[call_number]
+To: bot <sip:bot@[remote_ip]:[remote_port]>{tag}
+Call-ID: [call_id]
+CSeq: {cseq} {method}
+Contact: <sip:sipp@[local_ip]:[local_port]>
+Max-Forwards: 70
+"""
+
+_SDP = """\
+Content-Type: application/sdp
+Content-Length: [len]
+
+v=0
+o=sipp 1 {version} IN IP4 [local_ip]
+s=-
+c=IN IP4 [media_ip]
+t=0 0
+m=audio [rtpstream_audio_port] RTP/AVP {law} 101
+a=rtpmap:101 telephone-event/8000
+a={way}
+"""
+
+
+def _send(method: str, cseq: int, body: str = "Content-Length: 0\n", *, tag: bool = True) -> str:
+    head = _HEAD.format(method=method, cseq=cseq, tag="[peer_tag_param]" if tag else "")
+    retry = "" if method == "ACK" else ' retrans="500"'
+    text = f"{method} sip:bot@[remote_ip]:[remote_port] SIP/2.0\n{head}{body}"
+    return f"<send{retry}><![CDATA[\n{text}\n]]></send>\n"
+
+
+def _invite(cseq: int, law: int, way: str = "sendrecv") -> str:
+    sdp = _SDP.format(version=cseq, law=law, way=way)
+    return (
+        _send("INVITE", cseq, sdp, tag=cseq > 1)
+        + '<recv response="100" optional="true"/>\n<recv response="200"/>\n'
+        + _send("ACK", cseq)
+    )
+
+
+def _pause(seconds: float) -> str:
+    return f'<pause milliseconds="{round(seconds * 1000)}"/>\n'
+
+
+def call(
+    work: Path,
+    port: int,
+    said: Samples,
+    *,
+    name: str = "call",
+    law: int = 0,
+    seconds: float | None = None,
+    hold_at: float | None = None,
+    bye: bool = True,
+    calls: int = 1,
+    media_port: int = 20_000,
+) -> subprocess.Popen[str]:
+    """Start sipp: one call, or several at once, that say `said` and hang up after `seconds`.
+
+    With `hold_at` the call is held for a second at that time. Without `bye` the caller simply
+    goes away. The first call's audio comes from `media_port`.
+    """
+    encode = encode_mulaw if law == 0 else encode_alaw
+    audio = work / f"{name}.g711"
+    audio.write_bytes(encode(said))
+    seconds = said.size / 8_000 if seconds is None else seconds
+    kind = "PCMU/8000" if law == 0 else "PCMA/8000"
+    steps = [
+        _invite(1, law),
+        f'<nop><action><exec rtp_stream="{audio},1,{law},{kind}"/></action></nop>\n',
+    ]
+    if hold_at is None:
+        steps.append(_pause(seconds))
+    else:
+        steps += [
+            _pause(hold_at),
+            '<nop><action><exec rtp_stream="pause"/></action></nop>\n',
+            _invite(2, law, "sendonly"),
+            _pause(1.0),
+            _invite(3, law),
+            '<nop><action><exec rtp_stream="resume"/></action></nop>\n',
+            _pause(seconds - hold_at),
+        ]
+    if bye:
+        steps += [_send("BYE", 9), '<recv response="200"/>\n']
+    scenario = work / f"{name}.xml"
+    body = "".join(steps)
+    scenario.write_text(
+        '<?xml version="1.0" encoding="ISO-8859-1"?>\n<!DOCTYPE scenario SYSTEM "sipp.dtd">\n'
+        f'<scenario name="{name}">\n{body}</scenario>\n'
+    )
+    command = ["sipp", "-sf", str(scenario), "-m", str(calls), "-l", str(calls), "-r", str(calls)]
+    command += ["-i", "127.0.0.1", "-mi", "127.0.0.1", "-mp", str(media_port), "-nostdin"]
+    command += ["-p", "0", f"127.0.0.1:{port}"]
+    return subprocess.Popen(
+        command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(process: subprocess.Popen[str], timeout: float = 60.0) -> str:
+    """Wait for sipp; fail if a call did."""
+    said, _ = process.communicate(timeout=timeout)
+    assert process.returncode == 0, said[-2_000:]
+    return said

@@ -1,0 +1,129 @@
+"""Asterisk brings calls by AudioSocket, chan_websocket and plain RTP."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bargein.telephony import (
+    Answer,
+    AsteriskWebSocketServer,
+    AudioSocketServer,
+    Line,
+    LineHandler,
+    RtpEndpoint,
+)
+from tests.telephony.lines.handlers import Answerer, Echo
+
+from . import asterisk
+from .agent import Agent
+from .asterisk import Asterisk
+from .measure import latency
+from .measure import report as as_line
+from .sounds import find, last_audible, pieces, silence, timeline
+
+pytestmark = pytest.mark.peer("asterisk")
+
+WAYS = ["audiosocket", "audiosocket16", "websocket-json", "websocket-plain-text", "rtp"]
+ONSET = 2.5
+
+
+class Switch:
+    """An ``on_call`` that can be changed between tests, while Asterisk runs on."""
+
+    def __init__(self) -> None:
+        self.answer: Answer = Answerer()
+
+    def __call__(self, line: Line) -> LineHandler:
+        return self.answer(line)
+
+
+@pytest.fixture(scope="module")
+def switch() -> Switch:
+    return Switch()
+
+
+@pytest.fixture(scope="module")
+def pbx(switch: Switch) -> Iterator[Asterisk]:
+    with ExitStack() as stack:
+        enter = stack.enter_context
+        yield enter(
+            asterisk.running(
+                Path(os.environ["BARGEIN_ASTERISK"]),
+                audiosocket=enter(AudioSocketServer(switch, port=0)).address[1],
+                websocket=enter(AsteriskWebSocketServer(switch, port=0)).address[1],
+                rtp=enter(RtpEndpoint(switch, port=0, idle_timeout=2.0)).address[1],
+            )
+        )
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_media_goes_both_ways(pbx: Asterisk, switch: Switch, way: str) -> None:
+    phrase = pieces("interruption")[0]
+    switch.answer = answerer = Answerer(Echo)
+    name = pbx.call(way, timeline(4.0, (1.0, phrase)))
+    handler = answerer.wait()
+
+    assert handler.wait_end() in (("timeout",) if way == "rtp" else ("hangup",))
+    said, heard = pbx.recording(name)
+    assert handler.line.format.sample_rate == (16_000 if way == "audiosocket16" else 8_000)
+    assert len(handler.audio) > 3.5 * handler.line.format.sample_rate
+    # What was echoed is what was said, a little later.
+    delay = find(heard, phrase) - find(said, phrase)
+    assert 0.0 <= delay < 0.3
+    at = int(find(heard, phrase) * 8_000)
+    again = heard[at : at + phrase.size].astype(float)
+    assert np.corrcoef(again, phrase[: again.size])[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_interruption_stops_the_prompt(
+    pbx: Asterisk, switch: Switch, report: list[str], way: str
+) -> None:
+    phrases = pieces("interruption") + pieces("turn")
+    found = []
+    with Agent() as agent:
+        switch.answer = agent
+        for number in range(6):
+            onset, phrase = 1.7 + 0.31 * number, phrases[number % len(phrases)]
+            name = pbx.call(way, timeline(onset + 3.5, (onset, phrase)))
+            visit = agent.wait(number + 1)[number]
+            assert visit.complete()
+            said, heard = pbx.recording(name)
+            if "interruption" in visit.verdicts():
+                assert last_audible(heard) < onset + 3.0
+                found.append(latency(visit, said, heard, phrase, onset))
+    report.append(as_line(f"Asterisk, {way}", found))
+    assert len(found) >= 5
+
+
+@pytest.mark.parametrize("way", ["audiosocket", "websocket-json"])
+def test_backchannels_and_noise_dont_stop_it(
+    pbx: Asterisk, switch: Switch, report: list[str], way: str
+) -> None:
+    wrong = 0
+    cases = pieces("backchannel") + pieces("noise")
+    with Agent() as agent:
+        switch.answer = agent
+        for piece in cases:
+            pbx.call(way, timeline(6.0, (2.0, piece), (4.0, piece)))
+        for visit in agent.wait(len(cases)):
+            assert visit.complete()
+            wrong += "stopped" in visit.kinds()
+    report.append(f"WRONG STOPS Asterisk, {way}: {wrong} of {len(cases)} calls")
+    assert wrong == 0
+
+
+@pytest.mark.parametrize("way", ["audiosocket", "websocket-json"])
+def test_we_hang_up_on_a_silent_caller(pbx: Asterisk, switch: Switch, way: str) -> None:
+    switch.answer = answerer = Answerer()
+    pbx.call(way, silence(20.0))
+    handler = answerer.wait().wait(lambda h: len(h.audio) > 1_000)
+    handler.line.hang_up()
+
+    assert handler.wait_end() == "closed"

@@ -1,0 +1,185 @@
+"""sipp calls the RTP endpoint: real packets, real pacing, many calls."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bargein.audio.g711 import encode_alaw, encode_mulaw
+from bargein.telephony import SipAnswerer
+from tests.telephony.lines.handlers import Answerer
+
+from . import sipp
+from .agent import Agent, cpu
+from .measure import latency
+from .measure import report as as_line
+from .sniff import Sniffer, side_by_side
+from .sounds import Samples, last_audible, pieces, prompt, silence, timeline
+
+pytestmark = pytest.mark.peer("sipp")
+
+PHRASE = 0
+ONSET = 2.5
+
+
+def talk(
+    work: Path, said: Samples, *, idle_timeout: float = 30.0, **options: object
+) -> tuple[Agent, Sniffer]:
+    with (
+        Agent() as agent,
+        SipAnswerer(agent, port=0, idle_timeout=idle_timeout) as server,
+        Sniffer() as sniffer,
+    ):
+        sipp.finish(sipp.call(work, server.address[1], said, **options))  # type: ignore[arg-type]
+        agent.wait(1)
+    return agent, sniffer
+
+
+@pytest.mark.parametrize("law", [0, 8])
+def test_every_bit_of_the_audio_arrives(tmp_path: Path, law: int) -> None:
+    said = timeline(2.0, (0.0, pieces("interruption")[0][:16_000]))
+    answerer = Answerer()
+    with SipAnswerer(answerer, port=0) as server:
+        sipp.finish(sipp.call(tmp_path, server.address[1], said, law=law, seconds=2.2))
+        handler = answerer.wait()
+        assert handler.wait_end() == "hangup"
+    encode = encode_mulaw if law == 0 else encode_alaw
+    assert bytes(handler.audio) == encode(said)
+    assert handler.others == [("end", "hangup")]
+
+
+@pytest.mark.parametrize("law", [0, 8])
+def test_an_interruption_stops_the_prompt(tmp_path: Path, law: int) -> None:
+    phrase = pieces("interruption")[PHRASE]
+    agent, sniffer = talk(tmp_path, timeline(6.0, (ONSET, phrase)), law=law)
+
+    (visit,) = agent.visits
+    assert visit.verdicts() == ["interruption"]
+    assert visit.complete()
+    port = visit.line.remote[1]  # type: ignore[attr-defined]
+    _, heard = side_by_side(sniffer.heard_from(port), sniffer.heard_at(port))
+    assert ONSET < last_audible(heard) < 5.0
+    stopped = visit.first("stopped")
+    assert stopped is not None
+    assert stopped.heard_up_to is not None
+    # What it says was heard is what came to the caller, to the pacer's lead.
+    assert abs(stopped.heard_up_to / 1000 - last_audible(heard)) < 0.3
+
+
+def utterances() -> list[tuple[str, Samples]]:
+    found = [(f"mm-hmm {n}", piece) for n, piece in enumerate(pieces("backchannel"))]
+    return [*found, *((f"noise {n}", piece) for n, piece in enumerate(pieces("noise")))]
+
+
+def test_backchannels_and_noise_dont_stop_it(tmp_path: Path, report: list[str]) -> None:
+    cases = utterances()
+    wrong = []
+    with Agent() as agent, SipAnswerer(agent, port=0) as server:
+        calls = [
+            sipp.call(
+                tmp_path,
+                server.address[1],
+                timeline(6.0, (2.0, piece), (4.0, piece)),
+                name=f"call{number}",
+                media_port=20_000 + 100 * number,
+            )
+            for number, (_, piece) in enumerate(cases)
+        ]
+        for call in calls:
+            sipp.finish(call)
+        visits = agent.wait(len(cases))
+    for visit in visits:
+        assert visit.complete()
+        wrong += [visit.line.details["caller"]] * ("stopped" in visit.kinds())
+    report.append(
+        f"WRONG STOPS sipp: {len(wrong)} of {len(cases)} calls with two mm-hmm, coughs "
+        f"or knocks each"
+    )
+    assert wrong == []
+
+
+def test_a_silent_caller(tmp_path: Path) -> None:
+    agent, _ = talk(tmp_path, silence(4.0))
+
+    (visit,) = agent.visits
+    assert "overlap_started" not in visit.kinds()
+    assert visit.complete()
+
+
+@pytest.mark.parametrize("level", [-20, -10])
+def test_an_echoing_caller(tmp_path: Path, level: int) -> None:
+    # The prompt begins as the call does; some 0.1 s later than the file, which is the delay.
+    echo = (prompt()[: 8 * 8_000] * 10 ** (level / 20)).astype(np.int16)
+    agent, _ = talk(tmp_path, timeline(8.0, (0.2, echo)))
+
+    (visit,) = agent.visits
+    assert "stopped" not in visit.kinds()
+    assert visit.complete()
+
+
+def test_hold_pauses_and_ends_nothing(tmp_path: Path) -> None:
+    phrase = pieces("interruption")[PHRASE]
+    said = timeline(6.5, (3.5, phrase))
+    agent, sniffer = talk(tmp_path, said, hold_at=2.0, seconds=6.5)
+
+    (visit,) = agent.visits
+    assert visit.verdicts() == ["interruption"]
+    assert visit.complete()
+    port = visit.line.remote[1]  # type: ignore[attr-defined]
+    times = [seen.at for seen in sniffer.heard_at(port)]
+    pauses = [later - sooner for sooner, later in pairwise(times)]
+    # About the second of the hold, in which nothing was sent.
+    assert max(pauses) > 0.7
+
+
+def test_a_caller_who_goes_without_a_word(tmp_path: Path) -> None:
+    phrase = pieces("interruption")[PHRASE]
+    said = timeline(2.0, (1.5, phrase[:4_000]))
+    agent, _ = talk(tmp_path, said, bye=False, idle_timeout=1.0)
+
+    (visit,) = agent.visits
+    assert visit.complete()
+    assert visit.events[-1].reason == "timeout"
+
+
+def test_ten_calls_at_once(tmp_path: Path, report: list[str]) -> None:
+    phrases = pieces("interruption") + pieces("turn")
+    found = []
+    with (
+        Agent() as agent,
+        SipAnswerer(agent, port=0) as server,
+        Sniffer() as sniffer,
+    ):
+        begin, used = time.monotonic(), cpu()
+        calls = []
+        for number in range(10):
+            onset, phrase = 1.5 + 0.23 * number, phrases[number % len(phrases)]
+            said = timeline(onset + 3.5, (onset, phrase))
+            calls.append(
+                sipp.call(
+                    tmp_path,
+                    server.address[1],
+                    said,
+                    name=f"call{number}",
+                    media_port=20_000 + 100 * number,
+                )
+            )
+        for call in calls:
+            sipp.finish(call)
+        visits = agent.wait(10)
+        share = (cpu() - used) / (time.monotonic() - begin) / 10
+    for visit in visits:
+        assert visit.complete()
+        port = visit.line.remote[1]  # type: ignore[attr-defined]
+        number = (port - 20_000) // 100
+        if "interruption" not in visit.verdicts():
+            continue
+        onset, phrase = 1.5 + 0.23 * number, phrases[number % len(phrases)]
+        said, heard = side_by_side(sniffer.heard_from(port), sniffer.heard_at(port))
+        found.append(latency(visit, said, heard, phrase, onset))
+    report.append(as_line("sipp, ten at once", found, cpu_per_call=f"{share:.1%} of a core"))
+    assert len(found) >= 8
