@@ -63,6 +63,35 @@ def test_an_open_overlap_gets_its_verdict_and_new_ones_are_refused(workers: str)
         assert '"why":"the server is stopping"' in errors
 
 
+def _worker(port: int) -> int:
+    """Return which process serves a new session: its sessions' names begin with it."""
+    client = websocket.create_connection(f"ws://127.0.0.1:{port}/bargein", timeout=BOUND)
+    try:
+        client.send("nonsense")
+        return int(receive(client)["session_id"].partition("-")[0])
+    finally:
+        client.shutdown()
+
+
+def test_a_worker_that_is_killed_is_replaced_and_nobody_is_turned_away() -> None:
+    with serve("--workers", "2") as (process, port):
+        # One after the other, until both have been met: which is whose is the system's choice.
+        workers: set[int] = set()
+        while len(workers) < 2:
+            workers.add(_worker(port))
+        killed = min(workers)
+        os.kill(killed, signal.SIGKILL)
+        met: set[int] = set()
+        while len(met) < 2:
+            met.add(_worker(port))
+            met.discard(killed)
+        assert len(met - workers) == 1
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=BOUND)
+        assert process.returncode == 0, errors
+        assert f"worker {killed} ended" in errors
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
