@@ -201,9 +201,9 @@ MISTAKES: list[tuple[int, str, Sequence[Edit]]] = [
         [
             (
                 "core/machine.py",
-                "        overlap = self._unsettled()\n        overlap.end(\n",
+                "        overlap.unsent_since = None\n        overlap.end(\n",
                 "        if not self._dispatch.ready:\n            return\n"
-                "        overlap = self._unsettled()\n        overlap.end(\n",
+                "        overlap.unsent_since = None\n        overlap.end(\n",
             )
         ],
     ),

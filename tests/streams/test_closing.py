@@ -15,7 +15,7 @@ import pytest
 
 from bargein.detector import AdaptiveInterruptionDetector
 from bargein.errors import StateError, StreamEnded
-from bargein.stream import InterruptionStreamBase
+from bargein.stream import InterruptionStreamBase, _close_all
 from tests.drivers.servers import BOUND, Peer
 from tests.fresh import run_fresh
 from tests.streams.service import Answer, Caller, Service, answers
@@ -283,6 +283,18 @@ def test_an_exit_with_streams_open_is_quick_and_quiet(transport: str) -> None:
     )
     done = run_fresh("-W", "ignore::ResourceWarning", "-c", code)
     assert (done.returncode, done.stdout, done.stderr) == (0, "left open\n", "")
+
+
+def test_the_exit_ends_what_is_left_open(transport: str) -> None:
+    """What the interpreter calls at its exit, while it can be watched."""
+    with Service(transport) as service, service.detector() as detector:
+        callers = [Caller(detector) for _ in range(3)]
+        for caller in callers:
+            caller.interrupt()
+        _close_all()
+        for caller in callers:
+            assert caller.outcome() == ("inconclusive", "closed")
+            assert not caller.stream.is_open
 
 
 FORK = """
