@@ -74,6 +74,9 @@ class _Outlet(Outlet):
 
     def __init__(self, stream: StillStream) -> None:
         self._stream = stream
+        self.events: EventQueue[OverlappingSpeechEvent] = EventQueue(
+            f"the stream {stream.id}", limit=_QUEUED, arrays=_QUEUED
+        )
 
     def verdict(self, verdict: Verdict) -> None:
         """Make an event of it, and metrics."""
@@ -82,7 +85,7 @@ class _Outlet(Outlet):
         if verdict.span is not None:
             write_verdict(verdict.span, event)
         self._emit("overlapping_speech", event)
-        stream._events.put(event)
+        self.events.put(event)
         hub = stream._model._hub
         hub.put(event)
         self._emit("metrics_collected", InterruptionMetrics.of(event, verdict, hub.metadata))
@@ -100,7 +103,7 @@ class _Outlet(Outlet):
 
     def end(self, error: BaseException | None) -> None:
         """End the queue."""
-        self._stream._events.end(error)
+        self.events.end(error)
 
     def _emit(self, kind: Any, event: Any) -> None:
         """Call listeners; what one raises fails the test, where a real stream would log it."""
@@ -138,9 +141,9 @@ class StillStream(InterruptionStreamBase):
         self._conn_options = conn_options or model.conn_options
         self._listeners = Listeners()
         self._clock = model.clock
-        self._events: EventQueue[OverlappingSpeechEvent] = EventQueue(
-            f"the stream {self.id}", limit=_QUEUED, arrays=_QUEUED
-        )
+        outlet = _Outlet(self)
+        self._outbox = outlet  # type: ignore[assignment]
+        self._events = outlet.events
         self._finalizer = _Finalizer()  # type: ignore[assignment]
         given = (sample_rate, num_channels, encoding)
         fmt = None
@@ -152,7 +155,7 @@ class StillStream(InterruptionStreamBase):
             self._pipeline,
             inbox=self._inbox,
             clock=self._clock,
-            outlet=_Outlet(self),
+            outlet=outlet,
             transcript=self.transcript,
         )
         self._worker = worker  # type: ignore[assignment]
