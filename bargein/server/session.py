@@ -73,6 +73,7 @@ class WebSocketSession:
         self._opened = self._last_message = self._last_window = time.monotonic()
         self._windows = Bucket(service.config.windows_per_second, self._opened)
         self._texts = Bucket(TEXTS_PER_SECOND, self._opened)
+        self._reading = True
         self._over: _End | None = None
         self._outgoing: asyncio.Queue[str | None] = asyncio.Queue()
 
@@ -106,6 +107,8 @@ class WebSocketSession:
             if self._over is None:
                 raise
             return self._over
+        finally:
+            self._reading = False
 
     async def _watch(self, reader: asyncio.Task[object] | None) -> None:
         """End the session when its time has come, whatever its client does or doesn't send."""
@@ -115,8 +118,9 @@ class WebSocketSession:
                 await asyncio.sleep(QUIET / 4)
                 self._check_time()
         except _End as end:
-            self._over = end
-            reader.cancel()
+            if self._reading:
+                self._over = end
+                reader.cancel()
 
     async def _step(self) -> None:
         message = await self._socket.receive()
