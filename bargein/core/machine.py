@@ -9,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from bargein.audio import AudioFormat, read_frame
 from bargein.errors import StateError
 
-from .actions import Action, EmitVerdict, Finish, Verdict
+from .actions import Action
 from .cutter import Cutter, CutWindows, SpeechSource
 from .dispatch import Dispatcher, JudgeSettings, policy_of
 from .inputs import (
@@ -39,15 +36,15 @@ from .inputs import (
     WindowSent,
 )
 from .options import InterruptionOptions
-from .overlap import Answer, Overlap, judge_by_policy
-from .slots import PendingWindow
+from .overlap import Overlap
+from .settling import Settler
 from .states import EFFECTS, TABLE, State
-from .verdicts import Reason, is_positive
+from .verdicts import Reason
 
 __all__ = ["InterruptionMachine"]
 
 
-class InterruptionMachine:
+class InterruptionMachine(Settler):
     """Turns a call's audio and sentinels into windows to send and one verdict for each overlap.
 
     ``options``
@@ -79,7 +76,6 @@ class InterruptionMachine:
     ) -> None:
         policy = policy_of(fallback)
         self.options = options = options or InterruptionOptions()
-        self.state = State.SILENT
         self.ignored = 0
         """Overlaps that started while another was open, or while the agent was silent."""
         judges = {Judge.PRIMARY: primary or JudgeSettings()}
@@ -87,8 +83,8 @@ class InterruptionMachine:
             judges[Judge.PRIMARY] = judges[Judge.PRIMARY].limited(options.max_in_flight)
         if isinstance(fallback, JudgeSettings):
             judges[Judge.FALLBACK] = fallback
-        self._out: list[Action] = []
-        self._cutter = Cutter(
+        out: list[Action] = []
+        cutter = Cutter(
             options,
             format or AudioFormat(),
             hold=max(
@@ -97,20 +93,18 @@ class InterruptionMachine:
             ),
             speech=speech,
         )
-        self._dispatch = Dispatcher(
-            cutter=self._cutter,
+        dispatch = Dispatcher(
+            cutter=cutter,
             judges=judges,
             policy=policy,
             ready=ready,
             settings=Settings(options.threshold, options.min_frames),
-            out=self._out,
+            out=out,
         )
+        super().__init__(cutter, dispatch, out)
         self._format_is_open = format is None
-        self._overlap: Overlap | None = None
         self._overlaps = 0
         self._turn_overlaps = 0
-        self._now = 0.0
-        self._clock = float("-inf")
 
     # --- the outside ------------------------------------------------------------------------
 
@@ -303,10 +297,6 @@ class InterruptionMachine:
         self.state = State.DRAINING
         self._after_freed()
 
-    def _stop_cutting(self) -> None:
-        self._cutter.stop()
-        self._dispatch.drop_unsent()
-
     def _do_close(self, item: Close) -> None:
         overlap = self._overlap
         if overlap is not None:
@@ -340,40 +330,6 @@ class InterruptionMachine:
             self._cutter.release(window)
         self._after_freed()
 
-    def _judge(self, overlap: Overlap, window: PendingWindow, item: Reply) -> bool:
-        """Take an answer into account; return whether it was one."""
-        if window.sent is None:  # answered before its hand-over was told
-            overlap.handed_over(window)
-        positive = is_positive(
-            item.prediction,
-            threshold=window.threshold,
-            default=self._dispatch.default_threshold(window.judge),
-            min_frames=window.min_frames,
-        )
-        if positive is None:
-            overlap.give_up(window, Reason.ERROR)
-            return False
-        if positive or overlap.newest_answer < window.id:
-            answer = Answer.of(window, item.prediction, self._now)
-            if positive:
-                self._decide(overlap, answer)
-            else:
-                self._keep(overlap, answer)
-        return True
-
-    def _keep(self, overlap: Overlap, answer: Answer) -> None:
-        """Let an answer count until a newer one comes; only the last one's audio is ever copied."""
-        if overlap.answer is not None and overlap.answer.window is not None:
-            self._cutter.release(overlap.answer.window)
-        overlap.answer = answer
-
-    def _samples_of(self, answer: Answer | None) -> npt.NDArray[np.int16] | None:
-        if answer is None or answer.window is None:
-            return None
-        samples = self._cutter.read(answer.window)
-        samples.flags.writeable = False
-        return samples
-
     def _do_fail(self, item: WindowFailed) -> None:
         for window in self._dispatch.windows():
             if window.id == item.window_id or (
@@ -386,15 +342,6 @@ class InterruptionMachine:
         self._dispatch.ready = True
         self._welcome_back()
         self._after_freed()
-
-    def _welcome_back(self) -> None:
-        """The primary judge gave a sign of health; with no answer owed, it gets windows again.
-
-        A window that was given up is no such sign: where a stalled judge got the next one because
-        its place came free, the fallback would be kept from judging by the very outage it is for.
-        """
-        if self._overlap is not None and self._dispatch.is_back():
-            self._overlap.on_fallback = False
 
     def _do_unready(self, item: JudgeUnready) -> None:
         self._dispatch.ready = False
@@ -410,90 +357,8 @@ class InterruptionMachine:
         overlap.on_fallback, overlap.unsent_since = True, None
         self._dispatch.withdraw(Judge.PRIMARY)
 
-    def _mind_hand_over(self, overlap: Overlap) -> None:
-        if not self._dispatch.is_stuck():
-            overlap.unsent_since = None
-        elif overlap.unsent_since is None:
-            overlap.unsent_since = self._clock
-
     def _do_settings(self, item: Settings) -> None:
         self._dispatch.settings = item
-
-    # --- windows ----------------------------------------------------------------------------
-
-    def _route(self, cut: CutWindows, overlap: Overlap) -> None:
-        self._dispatch.count("superseded", cut.superseded)
-        for window in cut.windows:
-            policy = self._dispatch.route(window, overlap)
-            if policy is not None:
-                self._apply_policy(policy, window, overlap)
-        self._mind_hand_over(overlap)
-
-    def _apply_policy(self, policy: Reason, window: PendingWindow, overlap: Overlap) -> None:
-        answer = judge_by_policy(policy, window, self._now)
-        if answer is None:
-            overlap.held_up = not self._dispatch.ready
-        elif policy is Reason.FAIL_CLOSED:
-            self._keep(overlap, answer)
-        else:
-            self._decide(overlap, answer)
-
-    def _give_up(self, window: PendingWindow, reason: Reason) -> None:
-        self._dispatch.give_up(window, reason)
-        if reason is Reason.TIMEOUT:
-            self._dispatch.count("timed_out")
-        overlap = self._overlap_of(window)
-        if overlap is not None:
-            overlap.give_up(window, reason)
-
-    def _after_freed(self) -> None:
-        """A place may be free, or nothing may be left to wait for."""
-        overlap = self._overlap
-        if overlap is None:
-            return
-        if self.state is State.OPEN:
-            rest = self._dispatch.promote(overlap)
-            self._mind_hand_over(overlap)
-            if rest is not None:
-                self._apply_policy(*rest, overlap)
-        elif not self._dispatch.on_wire(overlap):
-            self._settle(overlap)
-
-    # --- verdicts ---------------------------------------------------------------------------
-
-    def _unsettled(self) -> Overlap:
-        assert self._overlap is not None
-        return self._overlap
-
-    def _overlap_of(self, window: PendingWindow) -> Overlap | None:
-        """Return the overlap in which a window was cut, unless it is settled."""
-        overlap = self._overlap
-        return overlap if overlap is not None and overlap.id == window.overlap else None
-
-    def _decide(self, overlap: Overlap, answer: Answer) -> None:
-        samples, counts = self._samples_of(answer), self._dispatch.take_counts()
-        self._conclude(overlap.decided(answer, samples, self._now, counts))
-
-    def _settle(self, overlap: Overlap) -> None:
-        unanswered = self._dispatch.on_wire(overlap)
-        samples, counts = self._samples_of(overlap.answer), self._dispatch.take_counts()
-        self._conclude(overlap.settled(samples, self._now, counts, unanswered=unanswered))
-
-    def _conclude(self, verdict: Verdict) -> None:
-        """The overlap's one event is out: forget it, and what was only for it."""
-        self._stop_cutting()
-        self._cutter.forget()
-        self._out.append(EmitVerdict(verdict))
-        self._overlap = None
-        if self.state is State.DRAINING:
-            self._end()
-        else:
-            self.state = State.SPEAKING
-
-    def _end(self) -> None:
-        self._dispatch.abandon()
-        self.state = State.ENDED
-        self._out.append(Finish())
 
 
 _HANDLERS: dict[str, Callable[[InterruptionMachine, Any], None]] = {
