@@ -1,4 +1,4 @@
-"""The WebSocket driver: sessions on sockets that never block, all on the stream's worker thread.
+"""The WebSocket driver: sessions on sockets that never block, all on the reactor's thread.
 
 A connection machine says when to connect, what to say and which session serves. This driver
 connects on a pool's thread, carries bytes, and reports what came. A window is made into bytes only

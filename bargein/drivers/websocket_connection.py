@@ -1,4 +1,4 @@
-"""A WebSocket that never blocks, for one worker thread and its ``poll``.
+"""A WebSocket that never blocks, for one thread and its ``poll``.
 
 websocket-client makes the connection (``websocket_connect``); from then on this class owns the
 socket. websocket-client's ``recv`` isn't resumable, has no limit and hides CLOSE frames, and its

@@ -45,7 +45,7 @@ class Waker:
             pass  # full: a wake-up is pending already; or closed by the worker meanwhile
 
     def drain(self) -> None:
-        """Take all pending wake-ups. The worker's thread only.
+        """Take all pending wake-ups. The woken thread only.
 
         What is to be found by the woken worker must have been left before ``wake``, and be looked
         for after this.
