@@ -34,6 +34,9 @@ REQUIREMENTS = {
     # 1.5.6 is the newest that speaks HTTP.
     "livekit-agents 1.5.6": ("livekit-agents==1.5.6", "httpx"),
 }
+FLOOR = "a bare socket"
+"""No library at all: what the kernel and a mask cost, in bargein's environment."""
+
 IMPORTS = {
     # What a name needs is loaded when it is first used: the second row is what a user pays.
     "bargein": ("import bargein", "import bargein; bargein.AdaptiveInterruptionDetector"),
@@ -54,7 +57,9 @@ class Runtime:
     @property
     def client(self) -> str:
         """The module that runs it."""
-        return "client_bargein" if self.name == "bargein" else "client_upstream"
+        return {"bargein": "client_bargein", FLOOR: "client_floor"}.get(
+            self.name, "client_upstream"
+        )
 
 
 @attrs.frozen
@@ -223,6 +228,10 @@ def merge(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return merged
 
 
+FLOOR_SECONDS = 4.0
+"""It has nothing that varies."""
+
+
 def compare(runtimes: dict[str, Runtime], case: Case, options: argparse.Namespace) -> bool:
     """Run all that speak a transport in turn, ``rounds`` times, and print their rows.
 
@@ -237,8 +246,13 @@ def compare(runtimes: dict[str, Runtime], case: Case, options: argparse.Namespac
                 result = run(runtimes[name], case, port, options.seconds)
                 if result is not None:
                     results[name].append(result)
+        ended = all(len(each) == options.rounds for each in results.values())
+        bare = attrs.evolve(runtimes["bargein"], name=FLOOR)
+        floor = run(bare, case, port, min(options.seconds, FLOOR_SECONDS))
+        if floor is not None:
+            results[FLOOR] = [floor]
     print_row(case, {name: merge(each) for name, each in results.items() if each})
-    return all(len(each) == options.rounds for each in results.values())
+    return ended
 
 
 def print_row(case: Case, results: dict[str, dict[str, Any]]) -> None:
@@ -248,7 +262,7 @@ def print_row(case: Case, results: dict[str, dict[str, Any]]) -> None:
     for name, values in rows.items():
         cells = " | ".join(f"{value:.2f}" for value in values)
         print(f"| {title} | {name} | {cells} |", flush=True)
-    if len(rows) == len(case.rivals):
+    if rows.keys() >= set(case.rivals):
         upstream, ours = (rows[name] for name in case.rivals)
         shares = [b / a if a else float("nan") for a, b in zip(upstream, ours, strict=True)][:6]
         cells = " | ".join(f"{share:.2f}" for share in shares)
