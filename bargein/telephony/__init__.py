@@ -13,13 +13,21 @@ _HOMES = {
     "Answer": "line",
     "AsteriskWebSocketServer": "lines.websocket",
     "AudioSocketServer": "lines.audiosocket",
+    "BargeInPolicy": "policy",
+    "Call": "call",
+    "CallEvent": "call",
     "Dialect": "codecs.dialects",
+    "EchoCanceller": "echo",
+    "EchoOptions": "echo",
     "EndReason": "line",
     "Line": "line",
     "LineHandler": "line",
     "MediaStreamsServer": "lines.websocket",
+    "Part": "prompt",
+    "Prompt": "prompt",
     "RtpEndpoint": "lines.rtp",
     "SipAnswerer": "lines.sip",
+    "StopReason": "policy",
 }
 """Public names, and the module below this package in which each lives."""
 

@@ -40,6 +40,9 @@ REFERENCE_AHEAD = 0.06
 """Seconds by which `Pacer.reference` runs ahead of the playout, so that the echo guard never has
 to wait for it when threads are late. An echo needs longer to come back."""
 
+_MOST_WRITTEN = 250
+"""Frames kept for `Pacer.reference`: five seconds."""
+
 
 @attrs.define(eq=False)
 class Passage:
@@ -235,6 +238,8 @@ class Pacer:
             audio = self._gain(audio)
         self.clock.hand_over(size, now)
         self._written.append((self.clock.handed, audio))
+        if len(self._written) > _MOST_WRITTEN:  # nobody asks for it: the caller's audio has stopped
+            self._written.popleft()
         due = self.clock.handed - self._marked >= MARK_EVERY * self.format.sample_rate
         return [Write(audio), *(self._mark() if self._marks and due else [])]
 
@@ -283,4 +288,5 @@ def softer(audio: bytes, fmt: AudioFormat, factor: float) -> bytes:
         return encode_mulaw(samples)
     if fmt.encoding == "alaw":
         return encode_alaw(samples)
-    return samples.astype(">i2" if fmt.encoding == "s16be" else "<i2").tobytes()
+    encoded: bytes = samples.astype(">i2" if fmt.encoding == "s16be" else "<i2").tobytes()
+    return encoded

@@ -35,6 +35,8 @@ class _Anchor:
 class _Mark:
     name: str
     position: int
+    earliest: float
+    """When what is before it could have been played at the earliest."""
 
 
 class PlayoutClock:
@@ -57,6 +59,8 @@ class PlayoutClock:
         """Runs of unbroken audio that aren't heard to their ends yet."""
         self._end = 0.0
         """When all that was handed over will have been played."""
+        self._earliest = 0.0
+        """The same for a peer that plays at once, whatever marks told of this one."""
         self._marks: deque[_Mark] = deque()
 
     # --- what is done -----------------------------------------------------------------------
@@ -69,10 +73,11 @@ class PlayoutClock:
             self._end = now
         self.handed += samples
         self._end += samples / self.sample_rate
+        self._earliest = max(self._earliest, now) + samples / self.sample_rate
 
     def mark(self, name: str) -> None:
         """Note that a mark was set behind all that was handed over."""
-        self._marks.append(_Mark(name, self.handed))
+        self._marks.append(_Mark(name, self.handed, self._earliest))
 
     def clear(self, now: float) -> int:
         """Note that the peer was told to drop what it hasn't played; return up to where it has.
@@ -84,6 +89,7 @@ class PlayoutClock:
         self._marks.clear()
         self._anchors = deque([_Anchor(self.handed, now)])
         self._end = min(self._end, now)
+        self._earliest = min(self._earliest, now)
         return self.handed
 
     # --- what comes back --------------------------------------------------------------------
@@ -91,9 +97,9 @@ class PlayoutClock:
     def mark_returned(self, name: str, cleared: bool, now: float) -> None:
         """Take a mark that came back. An unknown one, or a ``cleared`` one, tells nothing.
 
-        Marks come in order, so those before it are done as well. A mark that is later than the
-        audio could have been played tells that the peer is later than was thought. One that is
-        earlier tells nothing: nothing is heard faster than in real time.
+        Marks come in order, so those before it are done as well. It tells where the peer is,
+        sooner or later than was thought, unless it came earlier than the audio could have been
+        played: nothing is heard faster than in real time.
         """
         if all(mark.name != name for mark in self._marks):
             return
@@ -101,8 +107,8 @@ class PlayoutClock:
             mark = self._marks.popleft()
             if mark.name == name:
                 break
-        if not cleared and now > self._time_of(mark.position):
-            self._late(mark.position, now)
+        if not cleared and now >= mark.earliest - 1e-9:
+            self._move(mark.position, now)
 
     def expire(self, now: float) -> None:
         """Give up marks that are overdue."""
@@ -144,7 +150,7 @@ class PlayoutClock:
 
     def _ends(self) -> list[int]:
         """Where each anchor's run ends."""
-        return [anchor.position for anchor in self._anchors][1:] + [self.handed]
+        return [*[anchor.position for anchor in self._anchors][1:], self.handed]
 
     def _time_of(self, position: int) -> float:
         """When the sample before a position is played."""
@@ -152,8 +158,8 @@ class PlayoutClock:
         anchor = next(before, self._anchors[0])
         return anchor.time + (position - anchor.position) / self.sample_rate
 
-    def _late(self, position: int, now: float) -> None:
-        """What follows a position is played from now on, not earlier."""
+    def _move(self, position: int, now: float) -> None:
+        """What follows a position is played from now on."""
         rest = (self.handed - position) / self.sample_rate
         while self._anchors and self._anchors[-1].position >= position:
             self._anchors.pop()

@@ -1,0 +1,475 @@
+"""A call, with the clock in the test's hands: 8 kHz u-law, 160 bytes are 20 ms."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bargein.audio import AudioFormat, decode, encode_mulaw
+from bargein.core.verdicts import Outcome, Reason
+from bargein.errors import FrameError, OptionError, StateError, StreamEnded
+from bargein.telephony.call import Call, CallEvent
+from bargein.telephony.policy import BargeInPolicy
+from bargein.telephony.prompt import Part, Prompt
+from tests.telephony.fakes import ULAW, Clock, FakeDetector, FakeLine, FakeStream, FakeTicker
+
+SILENCE = b"\xff" * 160
+
+
+def tone(seconds: float, rate: int = 8000) -> bytes:
+    n = np.arange(round(seconds * rate))
+    return encode_mulaw((8000 * np.sin(n * n / 9000.0)).astype(np.int16))
+
+
+class Rig:
+    """A call and all that it touches, moved on by 20 ms at a time."""
+
+    def __init__(self, *, peer: bool = False, line: FakeLine | None = None, **options: Any) -> None:
+        self.clock = Clock()
+        self.line = line or FakeLine(peer=peer)
+        self.detector = FakeDetector()
+        self.ticker = FakeTicker()
+        self.call = Call(
+            self.line,
+            self.detector,  # type: ignore[arg-type]
+            ticker=self.ticker,  # type: ignore[arg-type]
+            clock=self.clock,
+            **options,
+        )
+        assert self.detector.opened is not None
+        self.stream: FakeStream = self.detector.opened
+
+    def run(self, seconds: float, audio: bytes | None = SILENCE) -> None:
+        """Let time pass, with audio of the caller's or (``None``) in a hold."""
+        for _ in range(round(seconds / 0.02)):
+            self.call.tick()
+            if audio is not None:
+                self.call.on_audio(audio)
+            self.clock.now += 0.02
+        self.call.tick()
+
+    def events(self) -> list[CallEvent]:
+        found = []
+        while True:
+            try:
+                found.append(self.call.recv(0))
+            except (TimeoutError, StreamEnded):
+                return found
+
+    def kinds(self) -> str:
+        return " ".join(event.kind for event in self.events())
+
+
+def test_a_prompt_is_heard_to_its_end() -> None:
+    rig, sound = Rig(), tone(1.0)
+    prompt = rig.call.play(sound, text="Good morning")
+    assert prompt.state == "queued"
+    rig.run(0.5)
+    assert prompt.state == "playing"
+    assert prompt.heard_up_to == 500
+    assert rig.stream.log == ["agent started"]
+    assert rig.call.tick()
+
+    rig.run(0.5)
+    assert prompt.state == "heard"
+    assert prompt.wait(0)
+    assert (prompt.heard_up_to, prompt.duration, prompt.heard_text) == (1000, 1000, "Good morning")
+    assert rig.line.audio == sound
+    assert rig.stream.log == ["agent started", "agent ended"]
+    assert rig.kinds() == "agent_started prompt_ended agent_ended"
+    assert not rig.call.tick()
+
+
+def test_the_agent_ends_when_the_caller_has_heard_it_not_when_it_was_written() -> None:
+    rig = Rig(peer=True)
+    rig.call.play(tone(0.5))
+    rig.run(0.4)
+    assert len(rig.line.audio) == 4000
+    assert rig.stream.log == ["agent started"]
+    rig.run(0.3)
+    assert rig.stream.log == ["agent started"]  # its last mark isn't back
+
+    for entry in rig.line.log:
+        rig.call.on_mark(entry.removeprefix("mark "), False)
+    rig.run(0.02)
+    assert rig.stream.log == ["agent started", "agent ended"]
+
+
+def test_an_interruption_stops_the_prompt_and_tells_how_much_was_heard() -> None:
+    rig = Rig()
+    prompt = rig.call.play(Part(tone(0.5), "One moment,"), Part(tone(3.0), "please hold the line."))
+    later = rig.call.play(tone(1.0))
+    rig.run(0.7)
+    rig.stream.overlap()
+    rig.run(0.3)
+    rig.stream.verdict(Outcome.INTERRUPTION)
+
+    assert (prompt.state, later.state) == ("stopped", "stopped")
+    assert prompt.heard_up_to == 1000 + 60  # what was written can't be taken back
+    assert prompt.heard_text == "One moment,"
+    assert later.heard_up_to == 0
+    written = len(rig.line.audio)
+    rig.run(0.2)
+    assert len(rig.line.audio) == written
+    events = rig.events()
+    assert " ".join(event.kind for event in events) == (
+        "agent_started overlap_started verdict stopped prompt_ended prompt_ended agent_ended"
+    )
+    stopped = next(event for event in events if event.kind == "stopped")
+    assert (stopped.prompt, stopped.heard_up_to, stopped.reason) == (prompt, 1060, "interruption")
+    assert stopped.at == pytest.approx(1.0)
+    assert rig.stream.log == ["agent started", "agent ended"]
+
+
+def test_where_the_peer_buffers_it_is_cleared() -> None:
+    rig = Rig(peer=True)
+    prompt = rig.call.play(tone(5.0))
+    rig.run(0.2)
+    rig.call.on_mark("bargein-1", False)
+    rig.run(0.1)
+    rig.stream.overlap()
+    rig.stream.verdict(Outcome.INTERRUPTION)
+
+    assert rig.line.log[-1] == "clear"
+    assert prompt.heard_up_to == pytest.approx(300, abs=20)
+    rig.call.on_mark("bargein-2", True)
+    rig.run(1.0)
+    assert prompt.heard_up_to == pytest.approx(300, abs=20)
+
+
+def test_a_backchannel_stops_nothing() -> None:
+    rig, sound = Rig(), tone(1.0)
+    rig.call.play(sound)
+    rig.run(0.5)
+    rig.stream.overlap()
+    rig.stream.overlap_ended()
+    rig.stream.verdict(Outcome.BACKCHANNEL)
+    rig.run(0.6)
+
+    assert rig.line.audio == sound
+    assert rig.kinds() == (
+        "agent_started overlap_started overlap_ended verdict prompt_ended agent_ended"
+    )
+
+
+def test_pause_and_resume() -> None:
+    rig, sound = Rig(policy=BargeInPolicy(on_speech="pause")), tone(1.0)
+    prompt = rig.call.play(sound)
+    rig.run(0.5)
+    rig.stream.overlap()
+    rig.run(2.0)
+    assert len(rig.line.audio) == 4000 + 480
+    assert prompt.state == "playing"
+    rig.stream.verdict(Outcome.BACKCHANNEL)
+    rig.run(0.6)
+
+    assert rig.line.audio == sound
+    assert prompt.state == "heard"
+    kinds = rig.kinds()
+    assert "paused" in kinds
+    assert "resumed" in kinds
+    assert rig.stream.log == ["agent started", "agent ended"]  # a pause isn't the turn's end
+
+
+def test_duck_and_stop() -> None:
+    rig = Rig(policy=BargeInPolicy(on_speech="duck"))
+    rig.call.play(tone(2.0))
+    rig.run(0.5)
+    loud = decode(rig.line.audio, ULAW).std()
+    before = len(rig.line.audio)
+    rig.stream.overlap()
+    rig.run(0.4)
+    assert decode(rig.line.audio[before:], ULAW).std() < loud / 3
+    rig.stream.verdict(Outcome.INTERRUPTION)
+    assert "ducked" in rig.kinds()
+
+
+def test_the_policy_may_be_changed() -> None:
+    rig = Rig()
+    rig.call.policy = BargeInPolicy(on_speech="stop")
+    assert rig.call.policy.on_speech == "stop"
+    prompt = rig.call.play(tone(2.0))
+    rig.run(0.5)
+    rig.stream.overlap()
+
+    assert prompt.state == "stopped"
+    (stopped,) = [event for event in rig.events() if event.kind == "stopped"]
+    assert stopped.reason == "speech"
+
+
+def test_what_the_policy_waits_for_counts_the_callers_audio() -> None:
+    rig = Rig(policy=BargeInPolicy(on_speech="stop", min_speech=0.3))
+    prompt = rig.call.play(tone(20.0))
+    rig.run(0.5)
+    rig.stream.overlap(0.1)
+    rig.run(5.0, audio=None)  # a hold: nobody speaks
+    assert prompt.state == "playing"
+    rig.run(0.22)
+    assert prompt.state == "stopped"
+
+
+def test_a_passage_that_cannot_be_interrupted() -> None:
+    rig = Rig(policy=BargeInPolicy(on_speech="stop"))
+    prompt = rig.call.play(Part(tone(1.0), interruptible=False), tone(1.0))
+    rig.run(0.5)
+    rig.stream.overlap()
+    rig.stream.overlap_ended()
+    rig.stream.verdict(Outcome.BACKCHANNEL)
+    rig.run(0.3)
+    assert prompt.state == "playing"
+    rig.run(0.3)
+    rig.stream.overlap()
+    assert prompt.state == "stopped"
+
+
+def test_a_prompt_that_comes_bit_by_bit() -> None:
+    rig, sound = Rig(), tone(0.6)
+    prompt = rig.call.open_prompt()
+    prompt.write(sound[:2400], text="Good")
+    rig.run(0.5)
+    assert rig.stream.log == ["agent started"]  # late, but not over
+    assert prompt.state == "playing"
+    prompt.write(sound[2400:], text="bye")
+    prompt.end()
+    prompt.end()
+    rig.run(0.5)
+
+    assert rig.line.audio == sound
+    assert (prompt.state, prompt.heard_text) == ("heard", "Good bye")
+    with pytest.raises(StateError, match="open another prompt"):
+        prompt.write(sound)
+
+
+def test_nothing_is_said_after_a_stop() -> None:
+    rig = Rig()
+    prompt = rig.call.open_prompt()
+    prompt.write(tone(1.0))
+    rig.run(0.3)
+    rig.call.stop()
+    rig.call.stop()
+    prompt.write(tone(1.0))
+    rig.run(1.0)
+
+    assert len(rig.line.audio) == 2400 + 480
+    assert prompt.heard_up_to == 360
+    reasons = [event.reason for event in rig.events() if event.kind == "stopped"]
+    assert reasons == ["stopped by the program"]
+
+
+def test_an_empty_prompt_is_heard_at_once() -> None:
+    rig = Rig()
+    empty = rig.call.play(b"")
+    full = rig.call.play(tone(0.1))
+    rig.run(0.2)
+
+    assert (empty.state, full.state) == ("heard", "heard")
+
+
+def test_audio_in_other_formats() -> None:
+    rig = Rig()
+    samples = np.round(8000 * np.sin(np.arange(24_000) * 0.1)).astype(np.int16)  # 382 Hz at 24 kHz
+    rig.call.play(samples.tobytes(), sample_rate=24_000)
+    rig.run(1.1)
+
+    sent = decode(rig.line.audio, ULAW).astype(float)
+    assert len(sent) == pytest.approx(8000, abs=40)
+    spectrum = np.abs(np.fft.rfft(sent[1000:5000] * np.hanning(4000)))
+    assert int(spectrum.argmax()) * 2 == pytest.approx(382, abs=3)
+    with pytest.raises(FrameError):
+        rig.call.play(np.zeros(10, np.float32))
+
+
+def test_the_callers_audio_reaches_the_stream() -> None:
+    rig = Rig(echo=None)
+    rig.run(0.1)
+    rig.call.on_gap(0.04)
+    rig.call.on_gap(1.5)
+
+    assert rig.stream.options["sample_rate"] == 8000
+    assert rig.stream.options["encoding"] == "mulaw"
+    assert rig.stream.caller == SILENCE * 7
+    assert rig.stream.log == ["gap 1.5"]
+
+
+def test_with_an_echo_canceller_it_comes_decoded() -> None:
+    rig = Rig()
+    rig.call.on_gap(1.0)
+    rig.run(0.2)
+
+    assert rig.stream.options["encoding"] == "s16le"
+    assert 0.2 - 0.032 <= len(rig.stream.caller) / 16_000 <= 0.2
+
+
+@pytest.mark.parametrize("encoding", ["alaw", "u8", "s16le"])
+def test_a_short_gap_is_silence(encoding: str) -> None:
+    line = FakeLine(format=AudioFormat(8000, 1, encoding))
+    rig = Rig(line=line, echo=None)
+    rig.call.on_gap(0.1)
+
+    assert abs(decode(rig.stream.caller, line.format)).max() <= 8
+    assert len(rig.stream.caller) == 800 * line.format.frame_width
+
+
+def test_what_is_played_is_the_reference() -> None:
+    heard: list[tuple[bytes, bytes]] = []
+    rig, sound = Rig(tap=lambda caller, agent, now: heard.append((caller, agent))), tone(0.5)
+    rig.call.play(sound)
+    rig.run(0.6)
+
+    assert rig.stream.agent == sound
+    assert b"".join(agent for _, agent in heard) == sound
+    assert b"".join(caller for caller, _ in heard) == SILENCE * 30
+
+
+def test_keys() -> None:
+    rig = Rig()
+    rig.call.on_dtmf("5")
+
+    (event,) = rig.events()
+    assert (event.kind, event.digit, event.call_id) == ("dtmf", "5", "call-1")
+
+
+def test_a_peer_that_takes_no_more() -> None:
+    rig = Rig()
+    rig.call.play(tone(1.0))
+    rig.call.on_flow(False)
+    rig.run(0.3)
+    assert rig.line.audio == b""
+    rig.call.on_flow(True)
+    rig.run(0.02)
+    assert rig.line.audio != b""
+
+
+def test_the_judge_goes() -> None:
+    rig = Rig()
+    prompt = rig.call.play(tone(5.0))
+    rig.run(0.5)
+    rig.stream.overlap(0.0)
+    rig.stream.fault()
+    rig.run(0.4)
+    assert prompt.state == "playing"
+    rig.run(0.14)
+
+    assert prompt.state == "stopped"
+    assert "error" in rig.kinds()
+
+
+def test_with_a_fallback_the_judge_never_goes() -> None:
+    rig = Rig()
+    rig.call._judge_can_be_lost = False
+    prompt = rig.call.play(tone(5.0))
+    rig.run(0.5)
+    rig.stream.overlap()
+    rig.stream.fault()
+    rig.run(1.0)
+
+    assert prompt.state == "playing"
+
+
+def test_the_end_settles_all_and_comes_last() -> None:
+    rig = Rig()
+    prompt = rig.call.play(tone(5.0))
+    rig.run(0.5)
+    rig.stream.overlap()
+    rig.call.on_end("hangup")
+    rig.call.on_end("closed")
+    rig.call.on_audio(SILENCE)
+    assert prompt.state == "stopped"
+    assert rig.stream.log == ["agent started", "end of input"]
+
+    rig.stream.overlap_ended(agent_ended=True)
+    rig.stream.verdict(Outcome.INCONCLUSIVE, Reason.INPUT_ENDED)
+    rig.stream.end()
+    events = list(rig.call)
+    assert [event.kind for event in events][-3:] == ["overlap_ended", "verdict", "ended"]
+    assert events[-1].reason == "hangup"
+    late = rig.call.play(tone(1.0))
+    assert late.state == "stopped"
+    rig.call.tick()
+    assert len(rig.line.audio) == 4000 + 480
+
+
+def test_closing() -> None:
+    rig = Rig()
+    with rig.call:
+        pass
+    assert rig.line.hung_up
+    assert rig.stream.log == ["end of input", "close"]
+    rig.call.hang_up()
+
+
+def test_a_stream_that_failed_is_told_once_and_the_call_goes_on() -> None:
+    rig, sound = Rig(), tone(0.5)
+    rig.stream.over = True
+    rig.stream.end(ValueError("the judge's key is wrong"))
+    rig.call.play(sound)
+    rig.run(0.6)
+
+    assert rig.line.audio == sound
+    events = rig.events()
+    assert [event.kind for event in events if event.error] == ["error"]
+    rig.stream.end(KeyboardInterrupt())
+    assert "error" in rig.kinds()
+
+
+def test_listeners_run_on_a_thread_of_the_call() -> None:
+    rig = Rig()
+    got: list[tuple[str, str]] = []
+    done = threading.Event()
+
+    @rig.call.on("dtmf")
+    def pressed(event: CallEvent) -> None:
+        got.append((str(event.digit), threading.current_thread().name))
+        if event.digit == "2":
+            done.set()
+        raise RuntimeError("a listener's own")
+
+    rig.call.on("dtmf", lambda event: None)
+    rig.call.on_dtmf("1")
+    rig.call.on_dtmf("2")
+    assert done.wait(10)
+    assert got == [("1", "call-call-1"), ("2", "call-call-1")]
+    with pytest.raises(OptionError, match="no event 'tmf'"):
+        rig.call.on("tmf", print)  # type: ignore[call-overload, arg-type]
+
+
+def test_what_breaks_in_the_call_does_not_break_the_stream(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = Rig()
+    rig.call._policy = None  # type: ignore[assignment]
+    rig.stream.overlap()
+
+    assert "couldn't take what its stream found" in caplog.text
+
+
+def test_lines_that_cannot_be() -> None:
+    with pytest.raises(OptionError, match="2 channels"):
+        Rig(line=FakeLine(format=AudioFormat(8000, 2)))
+
+
+def test_what_the_network_told() -> None:
+    assert Rig().call.details == {"from": "+15550100"}
+
+
+def test_the_place_in_a_prompt_without_words() -> None:
+    rig = Rig()
+    prompt = rig.call.play(tone(0.2))
+    rig.run(0.1)
+    assert isinstance(prompt, Prompt)
+    assert prompt.heard_text == ""
+
+
+def test_who_calls_within_a_prompt_that_was_opened_and_never_filled() -> None:
+    rig = Rig()
+    prompt = rig.call.open_prompt()
+    prompt.write(b"")
+    rig.run(0.1)
+    assert (prompt.state, prompt.duration) == ("queued", 0)
+    prompt.end()
+    after = rig.call.play(tone(0.1))
+    rig.run(0.2)
+    assert (prompt.state, after.state) == ("heard", "heard")
