@@ -102,8 +102,8 @@ class Reactor:
     """One thread, from the first of its tasks to the last."""
 
     def __init__(self, group: Reactors, name: str, *, use_epoll: bool) -> None:
-        self.size = 0
-        """Tasks, those too whose first turn is still to come. The group's lock guards it."""
+        self.tasks: set[Handle] = set()
+        """Those too whose first turn is still to come. The group's lock guards it."""
         self._group = group
         self._waker = Waker()
         self._rousing = threading.Lock()
@@ -141,9 +141,14 @@ class Reactor:
 
     def _run(self) -> None:
         try:
-            while self.size or not self._group.retire(self):
+            while self.tasks or not self._group.retire(self):
                 self._wait()
                 self._give_turns()
+        except BaseException as error:  # waiting itself failed: nobody may wait for that for ever
+            logger.exception("%s failed; its streams end", self.thread.name)
+            for handle in self._group.give_up(self):
+                self._guard(handle.task.fail_by, error)
+                self._leave(handle)
         finally:
             self.close()
 
@@ -228,9 +233,9 @@ class Reactor:
 
     def _leave(self, handle: Handle) -> None:
         handle.gone, handle.due = True, None
-        self._watch(handle, {})
+        self._guard(self._watch, handle, {})
         self._guard(handle.task.leave)
-        self._group.leave(self)
+        self._group.leave(self, handle)
 
     @staticmethod
     def _guard(call: Any, *arguments: object) -> None:
@@ -291,14 +296,14 @@ class Reactors:
         """Run a task until it is over. Raises ``RuntimeError`` if no thread can be started."""
         with self._lock:
             reactor = self._choose()
-            reactor.size += 1
-        task.handle = handle = Handle(reactor, task)
+            task.handle = handle = Handle(reactor, task)
+            reactor.tasks.add(handle)
         handle.wake()
 
     def _choose(self) -> Reactor:
         if self._reactors:
-            least = min(self._reactors, key=lambda reactor: reactor.size)
-            if len(self._reactors) >= self.size or not least.size:
+            least = min(self._reactors, key=lambda reactor: len(reactor.tasks))
+            if len(self._reactors) >= self.size or not least.tasks:
                 return least
         reactor = Reactor(self, f"{self.name}-{next(self._numbers)}", use_epoll=self._use_epoll)
         try:
@@ -309,18 +314,24 @@ class Reactors:
         self._reactors.append(reactor)
         return reactor
 
-    def leave(self, reactor: Reactor) -> None:
+    def leave(self, reactor: Reactor, handle: Handle) -> None:
         """One of a reactor's tasks has ended."""
         with self._lock:
-            reactor.size -= 1
+            reactor.tasks.discard(handle)
 
     def retire(self, reactor: Reactor) -> bool:
         """Take a reactor out of service if no task came meanwhile; return whether it is."""
         with self._lock:
-            if reactor.size:
+            if reactor.tasks:
                 return False
             self._reactors.remove(reactor)
             return True
+
+    def give_up(self, reactor: Reactor) -> list[Handle]:
+        """Take a reactor that can't go on out of service; return the tasks that it leaves."""
+        with self._lock:
+            self._reactors.remove(reactor)
+            return list(reactor.tasks)
 
 
 reactors = Reactors("bargein-reactor", REACTORS)

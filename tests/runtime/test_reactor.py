@@ -332,6 +332,32 @@ def test_no_thread_to_be_had(reactors: Reactors, monkeypatch: pytest.MonkeyPatch
     task.expect("step", "left")
 
 
+def test_a_reactor_that_cannot_wait_ends_its_tasks_and_the_next_gets_another(
+    reactors: Reactors, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(self: object, timeout: float | None) -> list[tuple[int, int]]:
+        raise MemoryError("oh")
+
+    tasks = [Task(), Task()]
+    for task in tasks:
+        reactors.add(task)
+        task.expect("step")
+    with monkeypatch.context() as patch:
+        patch.setattr("bargein.runtime.reactor._Poller.poll", broken)
+        tasks[0].wake()
+        for task in tasks:
+            while (line := task.log.get(timeout=BOUND)) == "step":
+                pass
+            assert line == "failed by MemoryError('oh')"
+            task.expect("left")
+        wait_until_gone()
+    assert "its streams end" in caplog.text
+    another = Task(finish)
+    reactors.add(another)
+    another.expect("step", "left")
+    assert another.thread == "test-reactor-2"
+
+
 def test_several_reactors_share_the_tasks() -> None:
     reactors = Reactors("test-reactor", 2)
     tasks = [Task() for _ in range(4)]
