@@ -283,11 +283,15 @@ def _check_report(path: str | None) -> None:
 @contextlib.contextmanager
 def progress_bar(unit: str) -> Iterator[Progress]:
     """Show a bar on a terminal; nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
     try:
         from tqdm import tqdm
     except ImportError as error:
         raise MissingExtraError("evaluating", "evaluate") from error
-    with tqdm(unit=f" {unit}", leave=False, disable=not sys.stderr.isatty()) as bar:
+    tqdm.monitor_interval = 0  # no thread that looks after a bar which moves by itself
+    with tqdm(unit=f" {unit}", leave=False) as bar:
 
         def tell(done: int, total: int) -> None:
             bar.total = total

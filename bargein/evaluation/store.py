@@ -138,7 +138,7 @@ class Store:
     def get(self, key: str) -> Hearing | None:
         """Return what is kept under a key."""
         try:
-            with np.load(self._path(key), allow_pickle=False) as archive:
+            with self._path(key).open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 return _unpack(archive)
         except FileNotFoundError:
             return None

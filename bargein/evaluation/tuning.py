@@ -130,8 +130,8 @@ def tune(
     candidate: Candidate | None = None,
     *,
     held_out: float = 0.33,
-    thresholds: Sequence[float] = THRESHOLDS,
-    durations: Sequence[float] = DURATIONS,
+    thresholds: Sequence[float] | None = None,
+    durations: Sequence[float] | None = None,
     resampling: Resampling | None = None,
     store: str | None = None,
     jobs: int | None = 1,
@@ -141,7 +141,8 @@ def tune(
     """Recommend a threshold and a minimum duration for a goal.
 
     The calls are parted by chance, whole, each part with its share of every label; one part is
-    searched, and the other says what the choice is worth.
+    searched, and the other says what the choice is worth. By default :data:`THRESHOLDS` and
+    :data:`DURATIONS` are tried, each with each.
 
     Raises:
         OptionError: the goal can't be reached on the calls searched (the message says what can),
@@ -153,7 +154,7 @@ def tune(
     backend = load_backend(candidate.backend)
     if not isinstance(candidate.backend, str):
         raise OptionError("tune writes the backend's name; expected the name of one")
-    settings = _settings(candidate, backend, thresholds, durations)
+    settings = _settings(candidate, backend, thresholds or THRESHOLDS, durations or DURATIONS)
     plan = Plan(
         backend=candidate.backend, options=candidate.options, settings=settings, store=store
     )
