@@ -63,11 +63,11 @@ class Asterisk:
     def __init__(self, root: Path, *, audiosocket: int, websocket: int, rtp: int) -> None:
         self._root = root
         self._work = Path("/var/spool/asterisk/bargein") / uuid.uuid4().hex[:8]
-        self._here.mkdir(parents=True)
+        (self._here / "outgoing").mkdir(parents=True)
         files = {
             "asterisk.conf": (
                 f"[directories]\nastetcdir => {self._work}\nastrundir => {self._work}\n"
-                f"astlogdir => {self._work}\n"
+                f"astlogdir => {self._work}\nastspooldir => {self._work}\n"
             ),
             "modules.conf": "[modules]\nautoload=no\n"
             + "".join(f"load={name}.so\n" for name in MODULES),
@@ -124,9 +124,8 @@ class Asterisk:
         )
         new = self._here / f"{record}.call"
         new.write_text(text)
-        outgoing = self._root / "var/spool/asterisk/outgoing"
-        outgoing.mkdir(parents=True, exist_ok=True)
-        shutil.move(new, outgoing / new.name)
+        # Moved there whole, or Asterisk would read half of it.
+        new.rename(self._here / "outgoing" / new.name)
         return record
 
     def recording(self, record: str) -> tuple[Samples, Samples]:
