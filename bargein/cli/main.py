@@ -30,6 +30,7 @@ class Command:
 
 COMMANDS = (
     Command("analyze", "find and judge every overlap of a recorded call", "bargein.cli.analyze"),
+    Command("answer", "an agent to call: hear it stop for interruptions", "bargein.cli.answer"),
     Command("check", "try a server or the local judge out, in words", "bargein.cli.check"),
     Command("evaluate", "tell how good a judge is on labelled calls", "bargein.cli.evaluate"),
     Command("replay", "play a recorded call again, as it was or otherwise", "bargein.cli.replay"),

@@ -1,0 +1,279 @@
+"""``bargein answer``: an agent to call, which shows what interruptions are.
+
+It plays a long prompt, goes on through "mm-hmm", stops when it is interrupted, and prints what
+happens as it happens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from bargein.errors import OptionError
+
+from .exits import ExitCode
+from .judge import backend_of
+
+if TYPE_CHECKING:
+    from bargein.telephony.call import Call, CallEvent
+    from bargein.telephony.line import Line
+
+__all__ = ["DemoAgent", "add_arguments", "run"]
+
+_KINDS = ("audiosocket", "twilio", "telnyx", "plivo", "exotel", "websocket", "rtp", "sip")
+_PORTS = {"audiosocket": 9092, "websocket": 8787, "rtp": 7000, "sip": 5060}
+_STREAMS_PORT = 8080
+"""Of the Twilio family: what their tunnels and proxies expect."""
+
+_PAUSE = 1.0
+"""Seconds between an interruption and the agent's next word: the caller has the floor."""
+
+_QUIET = 1.5
+"""Seconds without the caller's voice after which the agent takes the turn back."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this command's arguments."""
+    parser.add_argument(
+        "network",
+        choices=_KINDS,
+        help="audiosocket, websocket: Asterisk; twilio, telnyx, plivo, exotel: media streams; "
+        "rtp: bare G.711; sip: with a simple SIP answerer",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="default: this machine alone")
+    parser.add_argument("--port", type=int, help="0: any that is free; default: the usual one")
+    parser.add_argument("--prompt", metavar="FILE", help="an audio file to read out")
+    parser.add_argument("--backend", default="local", help="the judge: local, or module:attribute")
+    parser.add_argument(
+        "--on-speech",
+        choices=("go_on", "duck", "pause", "stop"),
+        default="go_on",
+        help="what to do before the verdict (default: go_on)",
+    )
+    parser.add_argument(
+        "--on-inconclusive", choices=("go_on", "stop"), default="go_on", help="default: go_on"
+    )
+    parser.add_argument("--no-echo", action="store_true", help="do without the echo canceller")
+    parser.add_argument(
+        "--record", metavar="FOLDER", help="keep each call as a stereo WAV for bargein analyze"
+    )
+    parser.add_argument("--calls", type=int, metavar="N", help="end after so many calls")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Answer calls until told to stop; return the exit code."""
+    from bargein.detector import AdaptiveInterruptionDetector
+
+    if arguments.calls is not None and arguments.calls < 1:
+        raise OptionError(f"--calls came as {arguments.calls}; expected 1 or more")
+    stop = threading.Event()
+    with contextlib.ExitStack() as stack:
+        detector = stack.enter_context(
+            AdaptiveInterruptionDetector(backend=backend_of(arguments.backend))
+        )
+        agent = DemoAgent(detector, arguments, stop=stop)
+        port = arguments.port
+        if port is None:
+            port = _PORTS.get(arguments.network, _STREAMS_PORT)
+        server = stack.enter_context(_server(arguments.network, agent.answer, arguments.host, port))
+        stack.enter_context(_signals(stop))
+        host, port = server.address[:2]
+        print(f"bargein answers {arguments.network} on {host}:{port}", flush=True)
+        while not stop.wait(0.5):
+            pass
+    agent.join()
+    return ExitCode.OK
+
+
+@contextlib.contextmanager
+def _signals(stop: threading.Event) -> Any:
+    """Stop in an orderly way at SIGTERM; elsewhere than on the main thread, not at all."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _server(network: str, answer: Any, host: str, port: int) -> Any:
+    from bargein import telephony
+
+    if network == "audiosocket":
+        return telephony.AudioSocketServer(answer, host, port)
+    if network == "websocket":
+        return telephony.AsteriskWebSocketServer(answer, host, port)
+    if network == "rtp":
+        return telephony.RtpEndpoint(answer, host, port)
+    if network == "sip":
+        return telephony.SipAnswerer(answer, host, port)
+    return telephony.MediaStreamsServer(answer, host, port, dialect=network)
+
+
+class DemoAgent:
+    """Answers each call with the prompt, and prints its timeline. Thread-safe.
+
+    ``arguments`` are the command's; ``stop`` is set after ``arguments.calls`` calls.
+    """
+
+    def __init__(
+        self,
+        detector: Any,
+        arguments: argparse.Namespace,
+        *,
+        stop: threading.Event,
+        out: TextIO | None = None,
+    ) -> None:
+        self._detector = detector
+        self._arguments = arguments
+        self._stop = stop
+        self._out = out or sys.stdout
+        self._lock = threading.Lock()
+        self._left = arguments.calls
+        self._threads: list[threading.Thread] = []
+        self._prompt, self._rate = _read_prompt(arguments.prompt)
+
+    def answer(self, line: Line) -> Call:
+        """Take a call; for a server's ``on_call``."""
+        from bargein.telephony.call import Call
+        from bargein.telephony.echo import EchoOptions
+        from bargein.telephony.policy import BargeInPolicy
+        from bargein.telephony.stereo import StereoRecorder
+
+        arguments = self._arguments
+        recorder = None
+        if arguments.record is not None:
+            recorder = StereoRecorder(_file_for(Path(arguments.record), line.id), line.format)
+        call = Call(
+            line,
+            self._detector,
+            policy=BargeInPolicy(
+                on_speech=arguments.on_speech, on_inconclusive=arguments.on_inconclusive
+            ),
+            echo=None if arguments.no_echo else EchoOptions(),
+            tap=None if recorder is None else recorder.push,
+        )
+        thread = threading.Thread(
+            target=self._attend, args=(call, recorder), name=f"answer-{line.id}", daemon=True
+        )
+        with self._lock:
+            self._threads = [each for each in self._threads if each.is_alive()]
+            self._threads.append(thread)
+        thread.start()
+        return call
+
+    def join(self, timeout: float = 5.0) -> None:
+        """Wait for the calls that have ended to be put in order."""
+        deadline = time.monotonic() + timeout
+        for thread in list(self._threads):
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _attend(self, call: Call, recorder: Any) -> None:
+        """See one call through, on its own thread."""
+        self._say(call, 0.0, "answered" + "".join(f", {k} {v!r}" for k, v in call.details.items()))
+        self._read_out(call)
+        interrupted = False
+        try:
+            while True:
+                try:
+                    event = call.recv(_QUIET)
+                except TimeoutError:
+                    if interrupted:
+                        interrupted = False
+                        self._read_out(call)
+                    continue
+                interrupted = (interrupted or event.kind == "stopped") and event.kind != "ended"
+                text = told(event)
+                if text:
+                    self._say(call, event.at, text)
+                if event.kind == "prompt_ended" and _whole(event):
+                    interrupted = True  # it has said all: it begins again after a pause
+                if event.kind == "ended":
+                    return
+        finally:
+            call.close(0.0)
+            if recorder is not None:
+                recorder.close()
+                self._say(call, None, f"kept as {recorder.path}: bargein analyze {recorder.path}")
+            self._done()
+
+    def _read_out(self, call: Call) -> None:
+        call.play(self._prompt, sample_rate=self._rate)
+
+    def _done(self) -> None:
+        with self._lock:
+            if self._left is None:
+                return
+            self._left -= 1
+            if self._left <= 0:
+                self._stop.set()
+
+    def _say(self, call: Call, at: float | None, text: str) -> None:
+        when = "" if at is None else f"{at:7.2f}"
+        with self._lock:
+            print(f"{call.id[:12]:12} {when:7}  {_printable(text)}", file=self._out, flush=True)
+
+
+def told(event: CallEvent) -> str:
+    """Return a line of the timeline; empty for what isn't worth one."""
+    if event.kind == "verdict" and event.verdict is not None:
+        verdict = event.verdict
+        reason = "" if verdict.reason is None else f" ({verdict.reason.value})"
+        return (
+            f"  {verdict.outcome.value}{reason}: probability {verdict.probability:.2f}, "
+            f"{verdict.detection_delay * 1000:.0f} ms after the onset"
+        )
+    heard = "" if event.heard_up_to is None else f"{event.heard_up_to / 1000:.2f} s were heard"
+    if event.kind == "stopped":
+        return f"INTERRUPTED: the agent stops; {heard} ({event.reason})"
+    if event.kind == "prompt_ended":
+        return f"the prompt is over; {heard}" if _whole(event) else ""
+    return {
+        "agent_started": "the agent speaks",
+        "agent_ended": "the agent is silent",
+        "overlap_started": "  the caller speaks, too",
+        "overlap_ended": "  the caller has stopped",
+        "ducked": "  the agent goes on softly",
+        "paused": "  the agent waits",
+        "resumed": "  the agent goes on",
+        "dtmf": f"key {event.digit}",
+        "error": f"trouble: {event.error}",
+        "ended": f"the call is over ({event.reason})",
+    }[event.kind]
+
+
+def _whole(event: CallEvent) -> bool:
+    return event.prompt is not None and event.prompt.state == "heard"
+
+
+def _printable(text: str) -> str:
+    """What the network told may hold anything, a terminal's commands too."""
+    return "".join(each if each.isprintable() else "?" for each in text)
+
+
+def _file_for(folder: Path, name: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    safe = "".join(each if each.isalnum() or each in "-_" else "_" for each in name)[:64]
+    return folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{safe}.wav"
+
+
+def _read_prompt(path: str | None) -> tuple[Any, int]:
+    """Return a prompt's samples, int16 mono, and its rate."""
+    import numpy as np
+
+    from bargein.audio import decode_mulaw, open_recording
+
+    if path is None:
+        bundled = Path(__file__).parent.parent / "telephony" / "prompts" / "demo.ulaw"
+        return decode_mulaw(bundled.read_bytes()).copy(), 8_000
+    with open_recording(path) as recording:
+        blocks = [block[:, 0] for block in recording.blocks()]
+        return np.concatenate(blocks), recording.sample_rate

@@ -1,0 +1,188 @@
+"""``bargein answer`` with a caller on loopback who speaks AudioSocket, faster than in real time."""
+
+from __future__ import annotations
+
+import io
+import re
+import socket
+import threading
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bargein.analysis import open_call
+from bargein.audio import open_recording
+from bargein.cli.main import main
+from bargein.telephony.codecs import audiosocket as codec
+
+CALL = Path(__file__).parents[2] / "examples" / "call" / "call.flac"
+WAIT = 20.0
+
+
+def always(window: Any) -> Any:
+    """A judge to whom everything is an interruption."""
+    return np.full(40, 0.9)
+
+
+def never(window: Any) -> Any:
+    """A judge to whom nothing is."""
+    return np.zeros(40)
+
+
+class Output(io.StringIO):
+    """What the command prints, for whoever waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changed = threading.Condition()
+
+    def write(self, text: str) -> int:
+        with self.changed:
+            count = super().write(text)
+            self.changed.notify_all()
+            return count
+
+    def wait(self, pattern: str) -> re.Match[str]:
+        def find() -> re.Match[str] | None:
+            return re.search(pattern, self.getvalue(), re.DOTALL)
+
+        with self.changed:
+            assert self.changed.wait_for(find, WAIT), self.getvalue()
+            found = find()
+            assert found is not None
+            return found
+
+
+class Peer:
+    """Asterisk's side of an AudioSocket call."""
+
+    def __init__(self, port: int) -> None:
+        self.id = uuid.uuid4()
+        self.socket = socket.create_connection(("127.0.0.1", port), WAIT)
+        self.socket.sendall(codec.hello(self.id))
+        self.reader = codec.AudioSocketReader()
+
+    def say(self, samples: np.ndarray[Any, Any]) -> None:
+        for at in range(0, len(samples), 160):
+            self.socket.sendall(codec.audio(samples[at : at + 160].astype("<i2").tobytes()))
+
+    def hear(self, count: int) -> int:
+        """Wait for so many bytes from the agent."""
+        heard = 0
+        while heard < count:
+            data = self.socket.recv(4096)
+            assert data
+            heard += len(data)
+        return heard
+
+    def hang_up(self) -> None:
+        self.socket.close()
+
+
+def started(monkeypatch: pytest.MonkeyPatch, *options: str) -> tuple[threading.Thread, Output, Any]:
+    """Run the command on a thread; return it, its output and its exit code to be."""
+    out, codes = Output(), []
+    monkeypatch.setattr("sys.stdout", out)
+    thread = threading.Thread(
+        target=lambda: codes.append(main(["answer", "audiosocket", "--port", "0", *options]))
+    )
+    thread.start()
+    return thread, out, codes
+
+
+def port_of(out: Output) -> int:
+    return int(out.wait(r"answers audiosocket on 127\.0\.0\.1:(\d+)\n")[1])
+
+
+def caller_speech() -> Any:
+    with open_recording(CALL) as recording:
+        samples = np.concatenate(list(recording.blocks()))[:, 0]
+    return samples[16 * 8000 : 19 * 8000]
+
+
+def test_it_stops_for_an_interruption_and_keeps_the_call(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    backend = f"{__name__}:always"
+    thread, out, codes = started(
+        monkeypatch, "--backend", backend, "--record", str(tmp_path / "kept"), "--calls", "1"
+    )
+    peer = Peer(port_of(out))
+    peer.hear(960)
+    peer.say(np.zeros(8000, np.int16))
+    peer.say(caller_speech())
+    out.wait("INTERRUPTED: the agent stops; .* were heard")
+    peer.hang_up()
+    thread.join(WAIT)
+
+    assert codes == [0]
+    text = out.getvalue()
+    assert "answered" in text
+    assert re.search(
+        r"the agent speaks\n.*the caller speaks, too\n.*interruption: prob", text, re.S
+    )
+    assert "the call is over (hangup)" in text
+    (path,) = (tmp_path / "kept").glob("*.wav")
+    assert str(path) in text
+    with open_call(path) as call:
+        assert call.duration == pytest.approx(4.0)
+        assert call.sample_rate == 8000
+
+
+def test_it_goes_on_through_a_backchannel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from bargein.audio import write_wav
+
+    prompt = tmp_path / "prompt.wav"
+    write_wav(prompt, np.full(16_000 * 30, 900, np.int16), 16_000)
+    thread, out, codes = started(
+        monkeypatch,
+        *("--backend", f"{__name__}:never", "--prompt", str(prompt), "--calls", "1"),
+        *("--on-speech", "pause", "--no-echo"),
+    )
+    peer = Peer(port_of(out))
+    peer.hear(960)
+    peer.say(np.concatenate((np.zeros(8000), caller_speech(), np.zeros(8000))))
+    out.wait("the agent waits.*backchannel.*the agent goes on")
+    peer.socket.sendall(codec.dtmf("7"))
+    out.wait("key 7")
+    peer.hang_up()
+    thread.join(WAIT)
+
+    assert codes == [0]
+    assert "INTERRUPTED" not in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["rtp", "--calls", "0"], "--calls came as 0"),
+        (["rtp", "--backend", "nobody:knows"], "nobody"),
+        (["rtp", "--port", "0", "--prompt", "/nowhere/prompt.wav"], "prompt.wav"),
+    ],
+)
+def test_what_cannot_be(
+    options: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["answer", *options]) != 0
+    assert complaint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "network", ["twilio", "telnyx", "plivo", "exotel", "websocket", "rtp", "sip"]
+)
+def test_each_network_has_its_server(network: str) -> None:
+    from bargein.cli.answer import _server
+
+    with _server(network, lambda line: None, "127.0.0.1", 0) as server:
+        assert server.address[1] > 0
+
+
+def test_the_bundled_prompt() -> None:
+    from bargein.cli.answer import _read_prompt
+
+    samples, rate = _read_prompt(None)
+    assert (rate, samples.dtype) == (8000, np.int16)
+    assert 30 < len(samples) / rate < 60
