@@ -142,6 +142,8 @@ class Pace:
         self._choose = choose
         self._due = deque(sent)
         self._heard: set[tuple[int, int]] = set()
+        self.heard: list[tuple[float, str]] = []
+        """What came to the judge: when (epoch), and what became of it."""
         self._lost: set[int] = set()
         """Words of which a window didn't come: the others aren't waited for."""
         self._changed = threading.Condition()
@@ -160,6 +162,8 @@ class Pace:
             self._heard.add(place)
             self._changed.notify_all()
         answer = self._choose(*place)
+        words, number = place
+        self.heard.append((time.time(), f"window {number} over words {words}: {answer}"))
         return attrs.evolve(
             answer, after=answer.after / self.speed, lasts=answer.lasts / self.speed
         )
@@ -257,6 +261,8 @@ def _play(
     told = [_restored(event, pace) for event in events]
     for event in told:
         transcript.note(event.created_at, verdict_words(event), onset=event.overlap_started_at)
+    for moment, words in pace.heard:
+        transcript.note(pace.time_of(moment), words)
     transcript.lines.sort(key=lambda line: line.at)
     faults = [attrs.evolve(e, timestamp=pace.time_of(e.timestamp)) for e in errors]
     return Run(script, tuple(told), tuple(faults), transcript)

@@ -61,8 +61,11 @@ def test_a_failure_live_shows_the_transcript() -> None:
         CallScript().agent_speaks(0, 1).caller_speaks(0.5, 0.7).judged(0.1).expect_interruption()
     )
 
-    with pytest.raises(ScriptFailure, match=r"- .*expected: interruption\n\+ .*BACKCHANNEL"):
-        script.run_live(speed=10)
+    with pytest.raises(
+        ScriptFailure, match=r"- .*expected: interruption\n\+ .*BACKCHANNEL"
+    ) as told:
+        script.run_live(speed=5)
+    assert "window 1 over words 1: judged 0.1\n" in str(told.value)
 
 
 def test_delays_are_checked_live_only_where_that_is_asked_for() -> None:
