@@ -130,7 +130,7 @@ class _Line(base.LineBase):
         self._connection.send(codec.audio(audio, self.format.sample_rate))
 
     def _wake(self) -> None:
-        self._connection.waker.wake()
+        self._connection.wake()
 
 
 class _Connection:
@@ -138,7 +138,7 @@ class _Connection:
 
     def __init__(self, server: AudioSocketServer, sock: socket.socket, who: str) -> None:
         self.sock = sock
-        self.waker = Waker()
+        self._waker = Waker()
         self.thread = threading.Thread(target=self._run, name=f"bargein-{who}", daemon=True)
         self._server = server
         self._reader = codec.AudioSocketReader()
@@ -171,14 +171,19 @@ class _Connection:
         elif waiting > base.MAX_OUT:
             self.stop("slow")
         elif waiting:
-            self.waker.wake()
+            self.wake()
 
     def stop(self, reason: EndReason) -> None:
         if self._line is not None:
             self._line.stop(reason)
         elif self._asked is None:
             self._asked = reason
-            self.waker.wake()
+            self.wake()
+
+    def wake(self) -> None:
+        with self._out_lock:  # or the descriptor might be closed, and another's, by now
+            if not self._closed:
+                self._waker.wake()
 
     def _run(self) -> None:
         reason: EndReason = "lost"
@@ -200,17 +205,17 @@ class _Connection:
         finally:
             with self._out_lock:
                 self._closed = True
+                self._waker.close()
             self.sock.close()
             self._session.end(reason, self._why)
             self._server._leave(self)
-            self.waker.close()
 
     def _serve(self) -> EndReason:
         poller = select.poll()
-        poller.register(self.waker.fileno(), select.POLLIN)
+        poller.register(self._waker.fileno(), select.POLLIN)
         begun = heard = time.monotonic()
         while True:
-            asked = self._line.reason if self._line is not None else self._asked
+            asked = self._asked or (self._line.reason if self._line is not None else None)
             if asked is not None:
                 return asked
             now = time.monotonic()
@@ -223,7 +228,7 @@ class _Connection:
                 return "timeout"
             poller.register(self.sock, select.POLLIN | (select.POLLOUT if self._out else 0))
             ready = dict(poller.poll((deadline - now) * 1000 + 1))
-            self.waker.drain()
+            self._waker.drain()
             state = ready.get(self.sock.fileno(), 0)
             if state & select.POLLOUT:
                 self._flush()

@@ -46,15 +46,22 @@ class UdpLoop:
         self._poller.register(self._waker.fileno(), select.POLLIN)
         self._jobs: deque[Callable[[], None]] = deque()
         self._stopping = False
+        self._lock = threading.Lock()
+        self._over = False
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         self.thread.start()
 
     def call(self, job: Callable[[], None]) -> None:
-        """Have the loop's thread run something soon; from any thread, never blocks."""
-        self._jobs.append(job)
-        self._waker.wake()
+        """Have the loop's thread run something soon; from any thread, never blocks.
+
+        After the loop's end nothing is run.
+        """
+        with self._lock:  # or the waker's descriptor might be closed, and another's, by now
+            if not self._over:
+                self._jobs.append(job)
+                self._waker.wake()
 
     def stop(self, deadline: float) -> None:
         """Run what was asked for so far, end the thread, close the sockets."""
@@ -85,7 +92,9 @@ class UdpLoop:
         finally:
             for sock, _ in list(self._sockets.values()):
                 sock.close()
-            self._waker.close()
+            with self._lock:
+                self._over = True
+                self._waker.close()
 
     def _round(self) -> None:
         wanted = self._tick(time.monotonic())

@@ -402,6 +402,9 @@ class _Connection:
             self._asked = reason
         self.wake()
 
+    def _reason(self) -> EndReason | None:
+        return self._asked or (self._line.reason if self._line is not None else None)
+
     def wake(self) -> None:
         with self._ready:
             self._closing = True
@@ -420,7 +423,7 @@ class _Connection:
                     message, _ = self._queue.popleft()
                     self._queued -= len(message)
                 self._websocket.send(message)
-            reason = self._line.reason if self._line is not None else self._asked
+            reason = self._reason()
             if reason == "closed" and isinstance(self.codec, asterisk_websocket.AsteriskMedia):
                 self._websocket.send(self.codec.hang_up())
             self._websocket.close(*_CLOSE_CODES.get(reason or "closed", (1000, "")))
@@ -447,7 +450,7 @@ class _Connection:
         except Exception:
             base.logger.exception("a WebSocket's reader failed")
         finally:
-            asked = self._line.reason if self._line is not None else self._asked
+            asked = self._reason()
             if asked is not None and reason in ("lost", "hangup"):
                 reason = asked  # what looks like it is our own close
             if self._line is not None:
@@ -462,7 +465,7 @@ class _Connection:
     def _serve(self, handshake_timeout: float, idle_timeout: float) -> EndReason:
         begun = heard = time.monotonic()
         while True:
-            asked = self._line.reason if self._line is not None else self._asked
+            asked = self._reason()
             if asked is not None:
                 return asked
             self._give_back()
