@@ -282,7 +282,8 @@ def delays(results: Results, row: int, how: Resampling | None = None) -> tuple[D
 
 def _draw_delays(table: Array, rng: np.random.Generator) -> Array:
     values = table[rng.integers(0, len(table), len(table))].ravel()
-    return _quantiles(values[~np.isnan(values)]) if not np.isnan(values).all() else _NOTHING
+    values = values[~np.isnan(values)]
+    return np.asarray(np.quantile(values, DELAYS)) if len(values) else _NOTHING
 
 
 _NOTHING = np.full(len(DELAYS), np.nan)
