@@ -233,3 +233,12 @@ def test_marks_older_than_what_was_shed_come_first() -> None:
 
     kinds = [type(entry.item) for entry in inbox.take()]
     assert kinds == [Skip, VoiceActivity, Audio]
+
+
+def test_whether_anything_waits_can_be_asked_without_taking_it() -> None:
+    inbox = Inbox(MULAW)
+    assert not inbox.has_items
+    inbox.push(bytes(160), 0.0)
+    assert inbox.has_items
+    inbox.take()
+    assert not inbox.has_items

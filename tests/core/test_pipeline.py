@@ -38,6 +38,7 @@ from bargein.core.playout import Playout
 from bargein.core.timeline import Timeline
 from bargein.core.token_cache import TokenCache
 from bargein.core.tracker import OverlapTracker
+from bargein.errors import FrameError
 from bargein.vad.track import CHUNK, Speech
 
 RATE = 8000
@@ -397,3 +398,21 @@ def test_tokens_are_renewed_in_time_and_after_a_step_back() -> None:
         "from 1540",
         "from 1000",
     ]
+
+
+@pytest.mark.parametrize("vad", [True, False])
+def test_audio_of_no_length_and_a_gap_without_anybody_who_listens(vad: bool) -> None:
+    pipeline, _ = build(vad)
+    pipeline.handle(AgentSpeechStarted(), now=0.0)
+    assert pipeline.handle(Audio(b""), now=0.0) == []
+    assert pipeline.handle(Gap(0.1), now=0.1) == []
+    assert pipeline.machine.position == 800
+
+
+def test_samples_that_are_no_bytes_are_copied_and_looked_at() -> None:
+    machine = InterruptionMachine(format=FORMAT)
+    machine.handle(Audio(bytearray(16)), now=0.0)  # type: ignore[arg-type]
+    assert machine.position == 8
+    with pytest.raises(FrameError):
+        machine.handle(Audio(b"abc"), now=0.0)
+    assert machine.position == 8

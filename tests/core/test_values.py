@@ -29,6 +29,7 @@ from bargein.core import (
 )
 from bargein.core.options import min_frames, round_half_up
 from bargein.core.verdicts import is_positive
+from bargein.core.window import Checked
 from bargein.errors import OptionError, ProtocolError
 
 POSITIVE = [0, -0.1, math.nan, math.inf, "1", None, True, 10**400, 1j]
@@ -244,3 +245,9 @@ def test_the_backends_own_word_comes_before_the_estimate(
 ) -> None:
     found = is_positive(prediction, threshold=threshold, default=default, min_frames=2)
     assert found is positive
+
+
+def test_probabilities_that_were_looked_through_are_taken_as_they_are() -> None:
+    values = np.array([0.25, 0.5], np.float32)
+    values.setflags(write=False)
+    assert Prediction(Checked(values)).probabilities is values
