@@ -26,26 +26,23 @@ from bargein.core import (
     Verdict,
     Window,
 )
-from bargein.core.echo import EchoGate
 from bargein.core.inbox import Inbox
-from bargein.core.pipeline import Pipeline
-from bargein.core.playout import Playout
-from bargein.core.tracker import OverlapTracker, TrackerOptions
+from bargein.core.taps import Tap
+from bargein.core.tracker import TrackerOptions
 from bargein.detector import AdaptiveInterruptionDetector
 from bargein.errors import APIError, StateError
 from bargein.runtime.listeners import Listeners
 from bargein.runtime.queue import EventQueue
-from bargein.stream import InterruptionStreamBase
+from bargein.stream import InterruptionStreamBase, Watcher
 from bargein.streams import CALL_IN_FLIGHT, WEBSOCKET_IN_FLIGHT
 from bargein.telemetry import write_verdict
-from bargein.vad.track import SpeechTrack
 from bargein.worker import Outlet
 
 from .answers import Answer, Kind
 from .clock import FakeClock
 from .heard import DEFAULT_THRESHOLD
 from .simulated import CallDriver, RemoteDriver
-from .still_worker import StillWorker, WatchedMachine
+from .still_worker import StillWorker, TranscriptTap
 from .transcript import Transcript
 
 __all__ = ["Choose", "StillDetector", "StillStream", "Transport"]
@@ -72,8 +69,9 @@ class _Finalizer:
 class _Outlet(Outlet):
     """Hands on at once, in the test's own thread."""
 
-    def __init__(self, stream: StillStream) -> None:
+    def __init__(self, stream: StillStream, taps: Sequence[Tap]) -> None:
         self._stream = stream
+        self._taps = taps
         self.events: EventQueue[OverlappingSpeechEvent] = EventQueue(
             f"the stream {stream.id}", limit=_QUEUED, arrays=_QUEUED
         )
@@ -84,6 +82,8 @@ class _Outlet(Outlet):
         event = OverlappingSpeechEvent.from_verdict(verdict, stream_id=stream.id)
         if verdict.span is not None:
             write_verdict(verdict.span, event)
+        for tap in self._taps:
+            tap.event(event, 0.0)
         self._emit("overlapping_speech", event)
         self.events.put(event)
         hub = stream._model._hub
@@ -99,10 +99,14 @@ class _Outlet(Outlet):
             recoverable=recoverable,
             stream_id=self._stream.id,
         )
+        for tap in self._taps:
+            tap.error(told)
         self._emit("error", told)
 
     def end(self, error: BaseException | None) -> None:
         """End the queue."""
+        for tap in self._taps:
+            tap.end(error)
         self.events.end(error)
 
     def _emit(self, kind: Any, event: Any) -> None:
@@ -132,6 +136,8 @@ class StillStream(InterruptionStreamBase):
         vad: Literal["silero"] | None = None,
         tracker: TrackerOptions | None = None,
         conn_options: Any = None,
+        recorder: Watcher | None = None,
+        shadow: Watcher | None = None,
     ) -> None:
         self.id = id if id is not None else f"call-{len(model.streams) + 1}"
         self.transcript = Transcript()
@@ -141,16 +147,21 @@ class StillStream(InterruptionStreamBase):
         self._conn_options = conn_options or model.conn_options
         self._listeners = Listeners()
         self._clock = model.clock
-        outlet = _Outlet(self)
-        self._outbox = outlet  # type: ignore[assignment]
-        self._events = outlet.events
         self._finalizer = _Finalizer()  # type: ignore[assignment]
         given = (sample_rate, num_channels, encoding)
         fmt = None
         if given != (None, None, None):
             fmt = AudioFormat(sample_rate or 16_000, num_channels or 1, encoding or "s16le")
         self._inbox = Inbox(fmt)
-        self._pipeline = self._pipes(fmt or AudioFormat(), vad, tracker)
+        setup = self._setup(vad, tracker)
+        watchers = [watcher for watcher in (recorder, shadow) if watcher is not None]
+        taps = [watcher.begin(self.id, setup, model.about()) for watcher in watchers]
+        writer = TranscriptTap(self.transcript)
+        self._pipeline = setup.build([writer, *taps])
+        writer.machine = self._pipeline.machine
+        outlet = _Outlet(self, taps)
+        self._outbox = outlet  # type: ignore[assignment]
+        self._events = outlet.events
         worker = StillWorker(
             self._pipeline,
             inbox=self._inbox,
@@ -162,30 +173,12 @@ class StillStream(InterruptionStreamBase):
         worker.drivers = self._drivers(worker)
         worker.start()
 
-    def _pipes(self, fmt: AudioFormat, vad: str | None, tracker: TrackerOptions | None) -> Pipeline:
+    def _judge_settings(self) -> JudgeSettings:
         model = self._detector
-        judges = (model._backend, model._fallback)
-        activations = any(getattr(judge, "needs_activations", False) for judge in judges)
-        track = SpeechTrack(activations=activations) if vad is not None else None
         flights = WEBSOCKET_IN_FLIGHT if model.transport == "websocket" else CALL_IN_FLIGHT
-        machine = WatchedMachine(
-            self._options,
-            format=fmt,
-            primary=JudgeSettings(
-                max_in_flight=self._options.max_in_flight or flights,
-                default_threshold=None if model._backend is None else model.default_threshold,
-            ),
-            fallback=model._fallback_settings(),
-            ready=False,
-            speech=track,
-        )
-        machine.transcript = self.transcript
-        return Pipeline(
-            machine,
-            tracker=OverlapTracker(tracker),
-            speech=track,
-            gate=EchoGate() if track is not None else None,
-            playout=Playout(),
+        return JudgeSettings(
+            max_in_flight=self._options.max_in_flight or flights,
+            default_threshold=None if model._backend is None else model.default_threshold,
         )
 
     def _drivers(self, worker: StillWorker) -> dict[Judge, Any]:
@@ -226,10 +219,10 @@ class StillStream(InterruptionStreamBase):
     def push_frame(self, frame: Any) -> None:
         """Take the caller's audio, or a sentinel; see the base class."""
         now = self._clock()
-        if isinstance(frame, OverlapSpeechStarted) and frame.started_at is not None:
-            frame = attrs.evolve(frame, age=max(0.0, now - frame.started_at))
-        elif isinstance(frame, OverlapSpeechEnded) and frame.ended_at is not None:
-            frame = attrs.evolve(frame, age=max(0.0, now - frame.ended_at))
+        if isinstance(frame, OverlapSpeechStarted) and _is_undated(frame, frame.started_at):
+            frame = attrs.evolve(frame, age=max(0.0, now - (frame.started_at or 0.0)))
+        elif isinstance(frame, OverlapSpeechEnded) and _is_undated(frame, frame.ended_at):
+            frame = attrs.evolve(frame, age=max(0.0, now - (frame.ended_at or 0.0)))
         if isinstance(frame, (OverlapSpeechStarted, OverlapSpeechEnded)):
             self._worker.put(frame)
         else:
@@ -321,6 +314,11 @@ class StillDetector(AdaptiveInterruptionDetector):
     def check(self, *, timeout: float = 10.0) -> CheckReport:
         """Refuse: there is no server to be tried out."""
         raise StateError("a detector that stands still has no judge to check; use a real one")
+
+
+def _is_undated(frame: OverlapSpeechStarted | OverlapSpeechEnded, given: float | None) -> bool:
+    """Return whether a sentinel has a public time that wasn't turned into an age yet."""
+    return given is not None and frame.age is None
 
 
 def _no_judge(window: Window) -> Sequence[float]:

@@ -24,6 +24,7 @@ from bargein.core import (
 )
 from bargein.core.inbox import Inbox
 from bargein.core.pipeline import Pipeline
+from bargein.core.taps import Tap
 from bargein.drivers.protocol import Host
 from bargein.errors import APIError
 from bargein.worker import Outlet
@@ -31,7 +32,7 @@ from bargein.worker import Outlet
 from .clock import FakeClock, Timer
 from .transcript import Transcript
 
-__all__ = ["StillWorker", "WatchedMachine"]
+__all__ = ["StillWorker", "TranscriptTap"]
 
 DEADLINES_LAST = 1
 """Of what happens at one instant, replies come before deadlines, as in a live stream."""
@@ -40,15 +41,17 @@ _ROUNDING = 1e-9
 """Seconds. The clock counts whole nanoseconds."""
 
 
-class WatchedMachine(InterruptionMachine):
-    """The machine, whose inputs are written down."""
+class TranscriptTap(Tap):
+    """Writes down what goes into the machine."""
 
-    transcript: Transcript
+    machine: InterruptionMachine
 
-    def handle(self, item: Input | Any, *, now: float) -> list[Action]:
-        """Take one input."""
-        self.transcript.note_input(item, now, self.state)
-        return super().handle(item, now=now)
+    def __init__(self, transcript: Transcript) -> None:
+        self._transcript = transcript
+
+    def machine_input(self, item: Input, now: float) -> None:
+        """Write an input, by the state in which it is met."""
+        self._transcript.note_input(item, now, self.machine.state)
 
 
 class StillWorker(Host):

@@ -9,6 +9,7 @@ import pytest
 
 from bargein import APIConnectOptions, FrameError, OptionError, StateError, StreamEnded, Window
 from bargein.core import OverlapSpeechEnded, OverlapSpeechStarted
+from bargein.core.taps import Tap
 from bargein.testing import CallScript, FakeClock, StillCall, StillDetector, answers
 
 STEP = bytes(3200)  # 0.1 s
@@ -262,6 +263,33 @@ def test_the_librarys_vad_can_hear_a_script() -> None:
 
     assert run.events == ()
     assert stream.id == "call-1"
+
+
+def test_who_watches_a_call_sees_it_all() -> None:
+    class Watch(Tap):
+        def __init__(self) -> None:
+            self.seen: list[str] = []
+
+        def begin(self, stream_id: str, setup: Any, about: Any) -> Tap:
+            self.seen.append(stream_id)
+            return self
+
+        def close(self, timeout: float) -> None: ...
+
+        def event(self, event: Any, offset: float) -> None:
+            self.seen.append(event.outcome.value)
+
+        def error(self, error: Any) -> None:
+            self.seen.append("error")
+
+        def end(self, error: Any) -> None:
+            self.seen.append("end")
+
+    call, watch = StillCall(), Watch()
+    call.detector.stream(id="call 1", recorder=watch)
+    call.play(SCRIPT.judged(answers.error(401)))
+
+    assert watch.seen == ["call 1", "error", "inconclusive", "end"]
 
 
 def test_spans_get_their_verdict() -> None:
