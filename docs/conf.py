@@ -13,7 +13,7 @@ author = "The bargein authors"
 copyright = "The bargein authors"
 release = version = metadata.version("bargein")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "state_drawing", "state_table"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "public_names", "state_drawing", "state_table"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]

@@ -19,6 +19,7 @@ import attrs
 import pytest
 
 import bargein
+import bargein.errors
 from bargein.core import InterruptionOptions
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -102,6 +103,20 @@ def test_the_table_of_options_is_true() -> None:
     assert told.pop("threshold") == "the backend's own"
     assert told.pop("max_in_flight") == "WebSocket 8, HTTP and local 2"
     assert told == true
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    pages = [path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("api*.md")]
+    text = "\n".join(pages)
+    told = set(
+        re.findall(r"^\.\. auto(?:class|function|data):: [\w.]*\.(\w+)$", text, re.MULTILINE)
+    )
+    for members in re.findall(r":members: (.+)$", text, re.MULTILINE):
+        told.update(members.split(", "))
+    for package in re.findall(r"^\.\. public-names:: (\S+)$", text, re.MULTILINE):
+        told.update(importlib.import_module(package).__all__)
+
+    assert set(bargein.__all__) - told - set(bargein.errors.__all__) == {"__version__"}
 
 
 PAGE = """
