@@ -46,6 +46,9 @@ FIRST, LONGEST = round(1.4 * RATE), 3 * RATE
 interval), and the longest."""
 
 CALL_WINDOWS = 20
+WARM_UP = 2.5
+"""Seconds that aren't counted: overlaps come to be of different ages, and the first windows, which
+all come at once, are over."""
 
 
 @attrs.frozen
@@ -185,17 +188,16 @@ async def crowd(
         _, session = await loop.create_connection(Session, "127.0.0.1", port)
         sessions.append(session)
     await asyncio.gather(*(session.ready for session in sessions))
-    warm_up = 2.5  # overlaps of different ages, and a judge that has met the audio
 
     async def speak(place: int, session: Session) -> None:
         windows = cuts(audio, place, load)
         begin = loop.time() + INTERVAL * (place + 1) / count
         if not load.steady:
             begin += (place * 7 % CALL_WINDOWS) * INTERVAL
-        for number in range(round((warm_up + seconds) / INTERVAL)):
+        for number in range(round((WARM_UP + seconds) / INTERVAL)):
             due = begin + number * INTERVAL
             await asyncio.sleep(max(0.0, due - loop.time()))
-            session.send(number + 1, next(windows), noted=number >= warm_up / INTERVAL)
+            session.send(number + 1, next(windows), noted=number >= WARM_UP / INTERVAL)
 
     await asyncio.gather(*(speak(*pair) for pair in enumerate(sessions)))
     await asyncio.sleep(0.5)
@@ -236,6 +238,22 @@ def held(port: int, load: Load, seconds: float, audio: npt.NDArray[np.int16], mo
     return good
 
 
+def cost(
+    running: Server,
+    load: Load,
+    seconds: float,
+    audio: npt.NDArray[np.int16],
+    options: dict[str, Any],
+) -> float:
+    """Return the CPU that a window takes, seconds, where there is room. Says more than a clock does
+    on a machine that others use, too."""
+    count = 40 * int(options.get("workers", 1)) if options.get("align", True) else 5
+    before = running.cpu()
+    delays = asyncio.run(crowd(running.port, count, load, seconds, audio))
+    # The warm-up's windows cost as much, and aren't in the list.
+    return (running.cpu() - before) / (len(delays) * (WARM_UP + seconds) / seconds)
+
+
 # --- HTTP ---------------------------------------------------------------------------------------
 
 
@@ -273,14 +291,32 @@ async def requests(
 # --- the server ---------------------------------------------------------------------------------
 
 
+@attrs.frozen
+class Server:
+    """A server that runs."""
+
+    port: int
+    process: int
+
+    def cpu(self) -> float:
+        """Return the seconds of CPU that it and its workers have had; NaN where none can tell."""
+        ticks = 0
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):  # a process that ended
+                fields = path.read_text().rpartition(")")[2].split()
+                if self.process in (int(path.parent.name), int(fields[1])):
+                    ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK") if ticks else float("nan")
+
+
 @contextlib.contextmanager
-def server(**options: Any) -> Iterator[int]:
-    """Run a server in a process of its own; gives its port."""
+def server(**options: Any) -> Iterator[Server]:
+    """Run a server in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.serving", "--serve", json.dumps(options)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            yield int(process.stdout.readline())
+            yield Server(int(process.stdout.readline()), process.pid)
         finally:
             process.kill() if options.get("workers", 1) == 1 else process.terminate()
 
@@ -323,11 +359,11 @@ def verdicts(folder: Path) -> list[str]:
     threshold = local.default_threshold
     assert threshold is not None
     rows = []
-    with server(cores=[]) as port:
+    with server(cores=[]) as running:
         judges: dict[str, Backend] = {
             "in process": local,
-            "WebSocket": ServedBackend(f"ws://127.0.0.1:{port}"),
-            "HTTP": ServedBackend(f"http://127.0.0.1:{port}"),
+            "WebSocket": ServedBackend(f"ws://127.0.0.1:{running.port}"),
+            "HTTP": ServedBackend(f"http://127.0.0.1:{running.port}"),
         }
         for name, judged in judge(clips, judges).items():
             decided: dict[str, list[float | None]] = {
@@ -349,6 +385,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="small numbers, to see that all works")
     parser.add_argument("--seconds", type=float, default=4.0, help="for which a crowd is watched")
+    parser.add_argument("--costs", action="store_true", help="CPU alone, and no search")
     parser.add_argument("--only", help="the rows whose name begins so")
     parser.add_argument("--labelled", type=Path, help="a folder of training.labelled_set")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
@@ -368,19 +405,30 @@ def main() -> int:
     ]
     cases = [case for case in cases if given.only is None or case[0].startswith(given.only)]
     if not given.labelled or given.only:
-        print("| server | steady overlaps held | calls held | HTTP windows/s | p50, ms |")
-        print("| --- | --- | --- | --- | --- |")
+        print(
+            "| server | steady overlaps held | calls held | CPU a window, ms: steady | calls "
+            "| HTTP | HTTP windows/s | p50, ms |"
+        )
+        print("| --- " * 8 + "|")
     else:
         cases = []
     for name, options in cases:
         if mine:
             os.sched_setaffinity(0, cores if options.get("workers") else mine)
-        with server(**options) as port:
-            counts = [held(port, load, seconds, audio, most) for load in LOADS]
-            delays = asyncio.run(requests(port, 2 if given.short else 8, seconds, audio))
+        with server(**options) as running:
+            costs = [cost(running, load, seconds, audio, options) for load in LOADS]
+            counts = (
+                ["", ""]
+                if given.costs
+                else [held(running.port, load, seconds, audio, most) for load in LOADS]
+            )
+            before = running.cpu()
+            delays = asyncio.run(requests(running.port, 2 if given.short else 8, seconds, audio))
+            costs.append((running.cpu() - before) / len(delays))
         per_second = len(delays) / seconds
-        cells = " | ".join(str(count) for count in counts)
-        print(f"| {name} | {cells} | {per_second:.0f} | {percentile(delays, 0.5) * 1e3:.0f} |")
+        cells = [*(str(count) for count in counts), *(f"{each * 1e3:.2f}" for each in costs)]
+        cells += [f"{per_second:.0f}", f"{percentile(delays, 0.5) * 1e3:.0f}"]
+        print(f"| {name} | " + " | ".join(cells) + " |")
         sys.stdout.flush()
     if given.labelled:
         print("\n| judged | interruptions found | backchannels | noise | median delay, ms |")

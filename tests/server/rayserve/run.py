@@ -21,9 +21,10 @@ from ray import serve
 
 from bargein import AdaptiveInterruptionDetector, APIConnectOptions
 from bargein.audio.files import open_recording
+from bargein.core import Outcome
 
 CALL = Path(__file__).parents[3] / "examples" / "call" / "call.flac"
-CALLS = 12
+CALLS = 8
 FRAME = 0.02
 OVERLAPS = 3
 """In each call: before, across and after the kill."""
@@ -43,7 +44,7 @@ class Call(threading.Thread):
             id=f"call {number}", sample_rate=8000, conn_options=APIConnectOptions(max_retry=None)
         )
         self.audio = audio
-        self.events: list[str] = []
+        self.events: list[Outcome] = []
         self.errors: list[str] = []
         self.stream.on("overlapping_speech", lambda event: self.events.append(event.outcome))
         self.stream.on("error", lambda error: self.errors.append(str(error.error)))
@@ -116,10 +117,13 @@ def judge(url: str, audio: bytes, folder: Path) -> int:
         ray.kill(ray.get_actor(**replicas[0]), no_restart=True)
         for call in calls:
             call.join(PATIENCE)
-        time.sleep(3.0)  # the grace, and what is still on the wire
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end and any(len(call.events) < OVERLAPS for call in calls):
+            time.sleep(0.1)
+        time.sleep(1.0)  # in which there mustn't be more
         reconnects = [call.stream.stats().reconnects for call in calls]
     after = notes(folder)
-    outcomes = Counter(outcome for call in calls for outcome in call.events)
+    outcomes = Counter(str(outcome.value) for call in calls for outcome in call.events)
     moved = sum(count > 0 for count in reconnects)
     print(f"{len(calls)} calls of {OVERLAPS} overlaps: {dict(outcomes)}")
     print(f"{moved} calls reconnected; windows by process {before}, at the end {after}")
@@ -127,11 +131,13 @@ def judge(url: str, audio: bytes, folder: Path) -> int:
     failures = []
     if len(replicas) != 2 or len([count for count in before.values() if count]) != 2:
         failures.append("the load wasn't over two replicas")
-    if not 0 < moved < len(calls):
-        failures.append("expected the calls of one replica to reconnect, and no others")
+    if not moved:
+        failures.append("no call reconnected")
     if any(len(call.events) != OVERLAPS for call in calls):
         failures.append(f"expected {OVERLAPS} events a call: {[c.events for c in calls]}")
-    if any(call.events[i] == "inconclusive" for call in calls for i in (0, -1) if call.events):
+    if any(
+        call.events[i] is Outcome.INCONCLUSIVE for call in calls for i in (0, -1) if call.events
+    ):
         failures.append("an overlap well before or after the kill wasn't judged")
     for failure in failures:
         print("FAILED", failure)
