@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bargein.telephony.call import Call, CallEvent
     from bargein.telephony.line import Line
 
-__all__ = ["DemoAgent", "add_arguments", "run"]
+__all__ = ["DemoAgent", "add_arguments", "read_prompt", "run"]
 
 _KINDS = ("audiosocket", "twilio", "telnyx", "plivo", "exotel", "websocket", "rtp", "sip")
 _PORTS = {"audiosocket": 9092, "websocket": 8787, "rtp": 7000, "sip": 5060}
@@ -139,7 +139,7 @@ class DemoAgent:
         self._lock = threading.Lock()
         self._left = arguments.calls
         self._threads: list[threading.Thread] = []
-        self._prompt, self._rate = _read_prompt(arguments.prompt)
+        self._prompt, self._rate = read_prompt(arguments.prompt)
 
     def answer(self, line: Line) -> Call:
         """Take a call; for a server's ``on_call``."""
@@ -265,8 +265,8 @@ def _file_for(folder: Path, name: str) -> Path:
     return folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{safe}.wav"
 
 
-def _read_prompt(path: str | None) -> tuple[Any, int]:
-    """Return a prompt's samples, int16 mono, and its rate."""
+def read_prompt(path: str | None) -> tuple[Any, int]:
+    """Return a prompt's samples, int16 mono, and its rate; ``None``: the bundled one's."""
     import numpy as np
 
     from bargein.audio import decode_mulaw, open_recording

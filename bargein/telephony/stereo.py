@@ -1,4 +1,4 @@
-"""A call as a stereo WAV file: the caller left, the agent right, as ``bargein analyze`` reads it."""
+"""A call as a stereo WAV file for ``bargein analyze``: the caller left, the agent right."""
 
 from __future__ import annotations
 
