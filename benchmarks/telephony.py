@@ -178,11 +178,11 @@ def reaction(caller: Caller, level: float) -> Found | None:
     """Measure until the prompt was last louder than `level`; None: it wasn't stopped."""
     started, verdict = caller.first("overlap_started"), caller.first("verdict")
     frames = np.abs(caller.heard.reshape(-1, FRAME).astype(np.int32)).max(axis=1)
-    after = int(caller.onset * 50)
-    quiet = np.flatnonzero((frames[after:] < level) & (frames[after:] >= 0))
-    if started is None or verdict is None or not quiet.size:
+    loud = np.flatnonzero(frames > level)
+    # One that never stopped is loud to the end.
+    if started is None or verdict is None or not loud.size > 0 or loud[-1] > frames.size - 10:
         return None
-    total = quiet[0] * 0.02
+    total = (loud[-1] + 1) * 0.02 - caller.onset
     vad = started.at - caller.onset
     judge = max(0.0, verdict.time - started.time)
     return Found(*(1000 * value for value in (total, vad, judge, total - vad - judge)))

@@ -267,6 +267,48 @@ def test_a_close_doesnt_wait_for_a_handler_that_hangs(answerer: Answerer) -> Non
         assert handler.wait_end() == "shutdown"
 
 
+def test_a_stop_while_a_connection_begins(server: AudioSocketServer) -> None:
+    with closing(connect(server)) as sock:
+        sock.sendall(b"\x01")
+        server.close()
+        assert is_closed(sock)
+
+
+def test_writing_to_a_peer_that_is_gone() -> None:
+    answerer = Answerer()
+    with AudioSocketServer(answerer, port=0) as server:
+        with closing(dial(server, codec.audio(FRAME))):
+            handler = answerer.wait().wait(lambda h: h.told)
+        # Its reader and this writer both find out; the call has one end all the same.
+        for _ in range(50):
+            handler.line.write(FRAME)
+        assert handler.wait_end() == "hangup"
+
+
+def test_a_server_out_of_descriptors_goes_on(
+    server: AudioSocketServer, answerer: Answerer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = server._listener
+    failed = threading.Event()
+
+    class Starved:
+        def __getattr__(self, name: str) -> object:
+            return getattr(listener, name)
+
+        def accept(self) -> object:
+            if not failed.is_set():
+                failed.set()
+                raise OSError(24, "Too many open files")
+            return listener.accept()
+
+    monkeypatch.setattr(server, "_listener", Starved())
+    # The accept that is under way still takes this one; the next fails once.
+    for number in (1, 2):
+        with closing(dial(server, codec.audio(FRAME))):
+            answerer.wait(number).wait(lambda h: h.told)
+    assert failed.is_set()
+
+
 def test_life_and_options(answerer: Answerer) -> None:
     server = AudioSocketServer(answerer, port=0)
     assert server.start().start() is server
