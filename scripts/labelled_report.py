@@ -2,9 +2,10 @@
 
     python scripts/labelled_report.py [FOLDER]
 
-Needs the library with ``bargein[evaluate]``, and what ``training/README.md`` says the set needs. What
-is there already isn't made again, so it may be stopped and started anew. What is evaluated is the half
-of the set that figures are published on; the shipped judge is set against judging by length of speech.
+Needs the library with ``bargein[evaluate]``, and what ``training/README.md`` says the set needs.
+What is there already isn't made again, so it may be stopped and started anew. What is evaluated is
+the half of the set that figures are published on; the shipped judge is set against judging by
+length of speech.
 """
 
 from __future__ import annotations
