@@ -240,7 +240,7 @@ def told(event: CallEvent) -> str:
         "agent_started": "the agent speaks",
         "agent_ended": "the agent is silent",
         "overlap_started": "  the caller speaks, too",
-        "overlap_ended": "  the caller has stopped",
+        "overlap_ended": "  the caller has stopped" if event.reason != "agent_ended" else "",
         "ducked": "  the agent goes on softly",
         "paused": "  the agent waits",
         "resumed": "  the agent goes on",

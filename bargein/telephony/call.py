@@ -97,7 +97,8 @@ class CallEvent:
     history."""
     verdict: OverlappingSpeechEvent | None = None
     reason: str | None = None
-    """Of ``stopped`` a `StopReason`'s value, of ``ended`` an `EndReason`."""
+    """Of ``stopped`` a `StopReason`'s value, of ``ended`` an `EndReason`, of ``overlap_ended``
+    ``caller_stopped`` or ``agent_ended``."""
     digit: str | None = None
     error: Exception | None = None
 
@@ -492,12 +493,14 @@ class Call:
     # --- what the stream tells, on its thread -----------------------------------------------
 
     def _heard_of_overlap(self, item: OverlapSpeechStarted | OverlapSpeechEnded) -> None:
-        started = isinstance(item, OverlapSpeechStarted)
         with self._lock:
-            after = [self._event("overlap_started" if started else "overlap_ended")]
             if isinstance(item, OverlapSpeechStarted):
+                after = [self._event("overlap_started")]
                 after += self._tell(CallerStarted(item.speech_duration))
-            elif not item.agent_ended:
+            elif item.agent_ended:
+                after = [self._event("overlap_ended", reason="agent_ended")]
+            else:
+                after = [self._event("overlap_ended", reason="caller_stopped")]
                 after += self._tell(CallerStopped())
         self._after(after)
 

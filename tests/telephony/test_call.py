@@ -155,6 +155,16 @@ def test_a_backchannel_stops_nothing() -> None:
     )
 
 
+def test_a_text_may_be_written_when_the_prompt_was_stopped_meanwhile() -> None:
+    rig = Rig()
+    prompt = rig.call.open_prompt()
+    rig.call.stop()
+    prompt.write(tone(0.1))
+    prompt.end()
+    rig.run(0.1)
+    assert (prompt.state, rig.line.audio) == ("stopped", b"")
+
+
 def test_pause_and_resume() -> None:
     rig, sound = Rig(policy=BargeInPolicy(on_speech="pause")), tone(1.0)
     prompt = rig.call.play(sound)
@@ -385,6 +395,7 @@ def test_the_end_settles_all_and_comes_last() -> None:
     rig.stream.end()
     events = list(rig.call)
     assert [event.kind for event in events][-3:] == ["overlap_ended", "verdict", "ended"]
+    assert events[-3].reason == "agent_ended"
     assert events[-1].reason == "hangup"
     late = rig.call.play(tone(1.0))
     assert late.state == "stopped"

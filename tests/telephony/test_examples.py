@@ -83,30 +83,29 @@ def test_chan_websocket() -> None:
 
 
 def test_twilio() -> None:
-    with running("twilio_bridge") as (port, _):
-        with connect(f"ws://127.0.0.1:{port}/media") as peer:
-            peer.send(json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"}))
-            start = {
-                "event": "start",
-                "sequenceNumber": "1",
+    with running("twilio_bridge") as (port, _), connect(f"ws://127.0.0.1:{port}/media") as peer:
+        peer.send(json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"}))
+        start = {
+            "event": "start",
+            "sequenceNumber": "1",
+            "streamSid": "MZ1",
+            "start": {
                 "streamSid": "MZ1",
-                "start": {
-                    "streamSid": "MZ1",
-                    "accountSid": "AC1",
-                    "callSid": "CA1",
-                    "tracks": ["inbound"],
-                    "customParameters": {},
-                    "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
-                },
-            }
-            peer.send(json.dumps(start))
-            heard, marks = b"", 0
-            while len(heard) < 3200:
-                message = json.loads(peer.recv(WAIT))
-                if message["event"] == "media":
-                    heard += base64.b64decode(message["media"]["payload"])
-                marks += message["event"] == "mark"
-            assert marks >= 1
+                "accountSid": "AC1",
+                "callSid": "CA1",
+                "tracks": ["inbound"],
+                "customParameters": {},
+                "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+            },
+        }
+        peer.send(json.dumps(start))
+        heard, marks = b"", 0
+        while len(heard) < 3200:
+            message = json.loads(peer.recv(WAIT))
+            if message["event"] == "media":
+                heard += base64.b64decode(message["media"]["payload"])
+            marks += message["event"] == "mark"
+        assert marks >= 1
     twiml = (EXAMPLES / "twiml.xml").read_text()
     assert "<Connect>" in twiml
     assert "<Stream " in twiml
