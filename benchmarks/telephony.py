@@ -174,8 +174,11 @@ class Found:
     playout: float
 
 
-def reaction(caller: Caller, level: float) -> Found | None:
-    """Measure until the prompt was last louder than `level`; None: it wasn't stopped."""
+def reaction(caller: Caller, level: float, *, at_once: bool) -> Found | None:
+    """Measure until the prompt was last louder than `level`; None: it wasn't stopped.
+
+    With `at_once` the policy doesn't wait for the judge, so that has no part in it.
+    """
     started, verdict = caller.first("overlap_started"), caller.first("verdict")
     frames = np.abs(caller.heard.reshape(-1, FRAME).astype(np.int32)).max(axis=1)
     loud = np.flatnonzero(frames > level)
@@ -184,7 +187,7 @@ def reaction(caller: Caller, level: float) -> Found | None:
         return None
     total = (loud[-1] + 1) * 0.02 - caller.onset
     vad = started.at - caller.onset
-    judge = max(0.0, verdict.time - started.time)
+    judge = 0.0 if at_once else max(0.0, verdict.time - started.time)
     return Found(*(1000 * value for value in (total, vad, judge, total - vad - judge)))
 
 
@@ -217,7 +220,7 @@ def measure(
             for caller in group:
                 caller.done.wait(10)
                 calls += 1
-                got = reaction(caller, level)
+                got = reaction(caller, level, at_once=policy.on_speech == "duck")
                 if got is not None:
                     found.append(got)
             group = [bench.dial(piece, 1.5 + 0.13 * n) for n, piece in enumerate(small)]

@@ -25,7 +25,7 @@ from .agent import Agent
 from .asterisk import Asterisk
 from .measure import latency
 from .measure import report as as_line
-from .sounds import find, last_audible, pieces, silence, timeline
+from .sounds import RATE, Samples, find, last_audible, pieces, silence, timeline
 
 pytestmark = pytest.mark.peer("asterisk")
 
@@ -75,10 +75,24 @@ def test_the_media_goes_both_ways(pbx: Asterisk, switch: Switch, way: str) -> No
     assert len(handler.audio) > 3.5 * handler.line.format.sample_rate
     # What was echoed is what was said, a little later.
     delay = find(heard, phrase) - find(said, phrase)
-    assert 0.0 <= delay < 0.3
-    at = int(find(heard, phrase) * 8_000)
-    again = heard[at : at + phrase.size].astype(float)
-    assert np.corrcoef(again, phrase[: again.size])[0, 1] > 0.9
+    assert -0.1 < delay < 0.5
+    assert np.median(likeness(heard, phrase)) > 0.9
+
+
+def likeness(heard: Samples, phrase: Samples) -> list[float]:
+    """Return how alike each 200 ms of a phrase are to what was heard thereabouts.
+
+    Bit by bit, because a machine that is busy with other things drops a frame here and there.
+    """
+    found = []
+    begin = int(find(heard, phrase) * RATE)
+    for at in range(0, phrase.size - 1_600, 1_600):
+        block = phrase[at : at + 1_600].astype(float)
+        near = heard[max(0, begin + at - 2_400) : begin + at + 4_000].astype(float)
+        windows = np.lib.stride_tricks.sliding_window_view(near, block.size)
+        scale = np.linalg.norm(windows, axis=1) * np.linalg.norm(block) + 1.0
+        found.append(float(np.max(windows @ block / scale)))
+    return found
 
 
 @pytest.mark.parametrize("way", WAYS)
