@@ -244,10 +244,12 @@ def cost(
     seconds: float,
     audio: npt.NDArray[np.int16],
     options: dict[str, Any],
+    most: int,
 ) -> float:
     """Return the CPU that a window takes, seconds, where there is room. Says more than a clock does
     on a machine that others use, too."""
     count = 40 * int(options.get("workers", 1)) if options.get("align", True) else 5
+    count = min(count, most)
     before = running.cpu()
     delays = asyncio.run(crowd(running.port, count, load, seconds, audio))
     # The warm-up's windows cost as much, and aren't in the list.
@@ -416,7 +418,7 @@ def main() -> int:
         if mine:
             os.sched_setaffinity(0, cores if options.get("workers") else mine)
         with server(**options) as running:
-            costs = [cost(running, load, seconds, audio, options) for load in LOADS]
+            costs = [cost(running, load, seconds, audio, options, most) for load in LOADS]
             counts = (
                 ["", ""]
                 if given.costs
