@@ -50,22 +50,61 @@ def milliseconds(seconds: float) -> str:
 def targets(found: Mapping[str, Any]) -> str:
     """What was aimed at, and what came."""
     balanced, old = found["points"]["balanced"], found["sustained"]
+    before = found["as before"]
     body = [
         (
             name,
             target,
             share(balanced["rows"][row]),
             balanced["rows"][row]["n"],
+            number(before["rows"][row]["share"]),
             number(old["rows"][row]["share"]),
         )
         for name, row, target in _TARGETS
     ]
     delay, was = balanced["delay"]["median"], old["delay"]["median"]
     count = balanced["rows"]["interruption"]["n"]
+    old_clips = before["delay"]["median"]
     body.append(
-        ("median delay from onset, ms", "≤ 400", milliseconds(delay), count, milliseconds(was))
+        (
+            *("median delay from onset, ms", "≤ 400", milliseconds(delay), count),
+            *(milliseconds(old_clips), milliseconds(was)),
+        )
     )
-    return table(("figure", "aimed at", "learned, balanced (95 %)", "n", "sustained speech"), body)
+    head = (
+        *("figure", "aimed at", "learned, balanced (95 %)", "n", "without the new clips"),
+        "sustained speech",
+    )
+    return table(head, body)
+
+
+def bare(found: Mapping[str, Any]) -> str:
+    """Windows that don't say where they lie, row by row."""
+    rows, known = found["without positions"]["rows"], found["points"]["balanced"]["rows"]
+    body = [
+        (name, rows[name]["n"], share(rows[name]), number(known[name]["share"]))
+        for name in rows
+        if ":" not in name
+    ]
+    head = ("taken for an interruption", "n", "without positions", "with (all clips)")
+    return table(head, body)
+
+
+def validation(found: Mapping[str, Any]) -> str:
+    """What each threshold gave on validation, where it was chosen."""
+    body = [
+        (
+            threshold,
+            *(number(point[name]) for name in ("recall", "backchannels", "noise")),
+            milliseconds(point["median delay"] * 0.032),
+        )
+        for threshold, point in found["about"]["validation"].items()
+    ]
+    head = (
+        *("threshold", "recall", "false on backchannels", "false on noise"),
+        "median, ms from the VAD's notice",
+    )
+    return table(head, body)
 
 
 def points(found: Mapping[str, Any]) -> str:
@@ -211,6 +250,11 @@ def card(found: Mapping[str, Any], sources: Path) -> str:
         "moments": moments(found),
         "reliability": reliability(found),
         "mistakes": mistakes(found),
+        "bare": bare(found),
+        "validation": validation(found),
+        "width": str(found["about"]["width"]),
+        "networks": str(found["about"]["networks"]),
+        "voices": str(found["points"]["balanced"]["rows"]["interruption"]["voices"]),
         "licences": licences(sources),
         "strays": str(found["points"]["balanced"]["strays"]),
         "sustained_strays": str(found["sustained"]["strays"]),

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from bargein.audio.g711 import decode_mulaw, encode_mulaw
 from bargein.backends.learned import LearnedBackend
 from bargein.core import Window, estimate_probability
+from training.evaluate import NEW
 from training.replay import RATE, LabelledClip, read_manifest
 
 BEFORE, AFTER = 0.5, 1.1
@@ -32,7 +33,8 @@ CHOSEN = (
 
 
 def choose(clips: list[LabelledClip]) -> list[LabelledClip]:
-    """The clips, without echo: there is no agent's audio here to gate it by."""
+    """The clips, without echo: there is no agent's audio here to gate it by. And none of games
+    that may be passed on whole alone."""
     rng = np.random.default_rng(8)
     chosen = []
     for label, origin, count in CHOSEN:
@@ -40,7 +42,7 @@ def choose(clips: list[LabelledClip]) -> list[LabelledClip]:
             clip
             for clip in clips
             if clip.label == label and origin in clip.origin and "echo" not in clip.condition
-            if clip.kind != "echo"
+            if clip.kind != "echo" and clip.kind not in NEW
         ]
         chosen += [some[int(i)] for i in rng.permutation(len(some))[:count]]
     return chosen

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bargein.backends import Backend, Session
+from bargein.backends.gru import Network
 from bargein.backends.learned import OPERATING_POINTS, LearnedBackend
 from bargein.backends.local import LocalBackend
 from bargein.core import Prediction, Window
@@ -35,8 +36,8 @@ RESAMPLES = 2_000
 """Draws of the bootstrap: of voices (clips, where nobody speaks), with replacement, within each
 row: two clips of one speaker tell less than two of two."""
 
-BARE = 3
-"""Every third clip is also judged from windows that don't say where they lie."""
+BARE = 10
+"""Every tenth clip is also judged from windows that don't say where they lie."""
 
 _BINS = np.linspace(0.0, 1.0, 11)
 
@@ -327,13 +328,14 @@ NEW = ("acted", "acted, short", "other actors")
 and left out once, so that figures compare with the card before."""
 
 
-def report(heard: Mapping[str, Sequence[Judged]], digest: str) -> dict[str, Any]:
+def report(heard: Mapping[str, Sequence[Judged]], network: Network) -> dict[str, Any]:
     """Everything."""
     known, other = heard["learned"], heard["sustained"]
     grid = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
     balanced = OPERATING_POINTS["balanced"]
     return {
-        "weights": digest,
+        "weights": network.digest,
+        "about": network.about | {"width": network.width},
         "clips": len(known),
         "points": {name: figures(known, value) for name, value in OPERATING_POINTS.items()},
         "as before": figures([j for j in known if j.clip.kind not in NEW], balanced),
@@ -384,7 +386,7 @@ def main() -> None:
     arguments = parser.parse_args()
     clips = clips_of(arguments.test, arguments.labelled)
     heard = kept(arguments.test / "heard.json", clips)
-    found = report(heard, LearnedBackend().network.digest)
+    found = report(heard, LearnedBackend().network)
     arguments.into.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     for name in ("cautious", "balanced", "eager"):
         print(name, found["points"][name]["delay"])

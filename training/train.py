@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ SHIPPED = (
 """The arrays of a network in a file of weights."""
 RATE = 2e-3
 WIDTH = 128
-AVERAGED = 0.998
+AVERAGED = 0.99
 """Of the weights so far that each step keeps in their running average, which is what is shipped."""
 
 SHARES = {
@@ -68,9 +68,6 @@ DROPOUT = 0.15
 DOUBT = 0.01
 """What a label leaves to its contrary."""
 
-TAUGHT = 0.7
-"""How much a pupil's targets are its teachers' mean probability; the rest is the label."""
-
 CROPPED = BEFORE + 36
 """Chunks (1.15 s from the onset) that half of the batches hear."""
 
@@ -92,8 +89,8 @@ class Overlaps:
     about: list[dict[str, Any]]
 
 
-def read(folder: Path, part: str) -> Overlaps:
-    """All files of one part."""
+def read(folder: Path, part: str, *, features_too: bool = True) -> Overlaps:
+    """All files of one part; without features (which take the time), where they aren't needed."""
     features, counts, noticed, lengths = [], [], [], []
     about: list[dict[str, Any]] = []
     for path in sorted(folder.glob(f"{part}-*.npz")):
@@ -102,12 +99,14 @@ def read(folder: Path, part: str) -> Overlaps:
         about_of = [json.loads(each) for each in arrays["about"]]
         about += about_of
         lengths.append(arrays["lengths"])
-        made = np.zeros((*arrays["probabilities"].shape, FEATURES), np.float16)
+        width = FEATURES if features_too else 0
+        made = np.zeros((*arrays["probabilities"].shape, width), np.float16)
         counted = np.zeros(made.shape[:2], bool)
         for i, n in enumerate(arrays["lengths"]):
             speech = Speech(0, arrays["probabilities"][i, :n], arrays["activations"][i, :n])
-            state = JudgeState(np.zeros(0, np.float32))
-            made[i, :n] = features_of(state, speech, arrays["samples"][i, :n])
+            if features_too:
+                state = JudgeState(np.zeros(0, np.float32))
+                made[i, :n] = features_of(state, speech, arrays["samples"][i, :n])
             counted[i, :n] = _counted(speech.probabilities)
             if about_of[i]["kind"] == "false start":
                 # Up to its end it sounds as the sentence does that it was cut from.
@@ -223,15 +222,16 @@ def train(
         net.take(start)
         rate = RATE / 10
     optimiser = torch.optim.AdamW(net.parameters(), rate, weight_decay=0.02)
-    steps = epochs * (len(given.labels) // BATCH)
+    size = min(BATCH, len(given.labels))
+    steps = epochs * (len(given.labels) // size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps + 1)
     average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED))
     for epoch in range(epochs):
         net.train()
         began, total = time.time(), 0.0
         order = rng.permutation(len(given.labels))
-        for start in range(0, len(order) - BATCH + 1, BATCH):
-            x, counts, targets, weights = _batch(given, order[start : start + BATCH], rng)
+        for at in range(0, len(order) - size + 1, size):
+            x, counts, targets, weights = _batch(given, order[at : at + size], rng)
             scores = net(x)
             losses = nn.functional.binary_cross_entropy_with_logits(
                 scores, targets, reduction="none"
@@ -245,7 +245,7 @@ def train(
             schedule.step()
             average.update_parameters(net)
             total += loss.item()
-        said = f"epoch {epoch + 1}: loss {total / (len(order) // BATCH):.3f}"
+        said = f"epoch {epoch + 1}: loss {total / (len(order) // size):.3f}"
         if check is not None and (epoch % 3 == 2 or epoch == epochs - 1):
             said += f", validation {loss_of(net, check):.3f}, averaged "
             said += f"{loss_of(average.module, check):.3f}"
@@ -281,15 +281,6 @@ def _batch(
     )
 
 
-def taught(given: Overlaps, teachers: Sequence[Net]) -> Overlaps:
-    """The overlaps with targets that are mostly what several networks say together: one that
-    learns from them says nearly as well, for the cost of one."""
-    said = np.mean([scores_of(net, given) for net in teachers], axis=0)
-    probabilities = 1 / (1 + np.exp(-said))
-    targets = TAUGHT * probabilities + (1 - TAUGHT) * given.targets
-    return attrs.evolve(given, targets=targets.astype(np.float32))
-
-
 def scores_of(net: Net, given: Overlaps) -> npt.NDArray[np.float32]:
     """(N, T): the network's score after every chunk."""
     with torch.no_grad():
@@ -311,13 +302,6 @@ def loss_of(net: Net, given: Overlaps) -> float:
     return float((per * torch.from_numpy(given.weights)).mean())
 
 
-def _again(path: Path) -> Net:
-    net = Net(torch.zeros(FEATURES), torch.ones(FEATURES))
-    with np.load(path) as file:
-        net.take({name: file[name] for name in SHIPPED})
-    return net.eval()
-
-
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -326,14 +310,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, action="append", required=True)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--start", type=Path, help="a shipped file of weights to go on from")
-    parser.add_argument("--teachers", type=Path, help="a folder of networks to learn from")
     arguments = parser.parse_args()
     arguments.into.mkdir(parents=True, exist_ok=True)
     given, check = read(arguments.set, "train"), read(arguments.set, "validate")
     print(f"{len(given.labels)} overlaps to train on, {len(check.labels)} to validate", flush=True)
-    if arguments.teachers is not None:
-        paths = sorted(arguments.teachers.glob("seed-*.npz"))
-        given = taught(given, [_again(path) for path in paths])
     start = None
     if arguments.start is not None:
         with np.load(arguments.start) as file:

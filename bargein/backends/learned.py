@@ -31,7 +31,7 @@ __all__ = ["OPERATING_POINTS", "LearnedBackend", "LearnedSession", "OperatingPoi
 OperatingPoint = Literal["cautious", "balanced", "eager"]
 
 OPERATING_POINTS: Mapping[str, float] = MappingProxyType(
-    {"cautious": 0.7, "balanced": 0.5, "eager": 0.3}
+    {"cautious": 0.7, "balanced": 0.5, "eager": 0.4}
 )
 """Name -> threshold. A cautious judge stops the agent for less that isn't meant so, and misses or
 delays more that is; the model card has the figures of each."""
@@ -62,7 +62,7 @@ class LearnedBackend:
     :class:`~bargein.errors.ModelError` where weights are missing or damaged.
     """
 
-    model: str = "bargein-judge-1"
+    model: str = "bargein-judge-2"
     provider: str = "bargein"
     needs_activations = True
     """The stream's speech track must keep the VAD's activations."""
