@@ -39,13 +39,14 @@ Elsewhere they take them from one listener, and the worker that is awake first t
 
 
 class _Quiet(logging.Filter):
-    """A client that sends what isn't UTF-8 is worth a line, not a traceback."""
+    """Takes away errors that are none, so that the log's errors are to be looked at: a client that
+    sends what isn't UTF-8, and a handshake that was answered by a refusal."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.exc_info, tuple) and record.exc_info[0] is UnicodeDecodeError:
             record.exc_info = None
             record.levelno, record.levelname = logging.INFO, "INFO"
-        return True
+        return not record.getMessage().startswith("ASGI callable returned without completing")
 
 
 _QUIET = _Quiet()

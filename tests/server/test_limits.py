@@ -79,6 +79,19 @@ def test_too_many_control_messages() -> None:
         assert close_code(client) == 1008
 
 
+def test_a_refused_handshake_is_no_error_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        caplog.at_level(logging.INFO),
+        running(keys={KEY: SECRET}) as server,
+        pytest.raises(websocket.WebSocketBadStatusException),
+        server.session(),
+    ):
+        pass
+    assert [record.name for record in caplog.records] == ["bargein.server.access"]
+    assert '"status":401' in caplog.text
+    assert SECRET not in caplog.text
+
+
 def test_text_that_is_not_utf_8_is_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "uvicorn.error"), running() as server:
         with server.session() as client:
