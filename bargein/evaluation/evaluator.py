@@ -143,6 +143,8 @@ class Evaluation:
     results: Results
     """Settings: the operating point's, then the sweep's."""
     comparison: Comparison | None = None
+    store: str | None = None
+    """Where the passes are kept, from which a report draws its timelines."""
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -259,6 +261,7 @@ def evaluate(
         moments=tuple(moments(results, how)),
         results=results,
         comparison=comparison,
+        store=store,
     )
 
 

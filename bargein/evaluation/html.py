@@ -275,7 +275,8 @@ def _scene(evaluation: Evaluation, mistake: Mistake) -> str:
             times = np.arange(len(caller)) * (agent_rate / rate)
             agent = np.interp(times, np.arange(len(agent)), agent).astype(np.int16)
     end = start + len(caller) / rate
-    hearing = hear_call(call, Plan(backend=candidate.backend, options=candidate.options))
+    plan = Plan(backend=candidate.backend, options=candidate.options, store=evaluation.store)
+    hearing = hear_call(call, plan)
     values = estimates(hearing.windows, candidate.options.detection.min_frames)
     judged = tuple(
         (window.cut, value)

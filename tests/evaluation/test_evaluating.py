@@ -156,8 +156,11 @@ class Links(HTMLParser):
 
 
 def test_the_report_is_one_file_with_curves_and_sound(evaluation: Evaluation) -> None:
+    judges.asked.clear()
+
     page = render_report(evaluation)
 
+    assert judges.asked == []  # the timelines come from the store
     links = Links()
     links.feed(page)
     assert all(link.startswith(("data:audio/flac;base64,", "#")) for link in links.loads)
