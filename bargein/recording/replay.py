@@ -38,7 +38,7 @@ from .entries import dump_action
 from .events import dump_event
 from .reader import CallRecording, Entry
 
-__all__ = ["Difference", "Replayed", "WhatIf", "replay", "what_if"]
+__all__ = ["Difference", "Replayed", "WhatIf", "give", "replay", "what_if"]
 
 
 # --- the same again -----------------------------------------------------------------------------
@@ -92,7 +92,7 @@ def replay(recording: CallRecording) -> Replayed:
         if entry.kind in ("input", "deadline"):
             if expected and difference is None:
                 difference = Difference(entry.line, None, dump_action(expected[0]))
-            expected = _give(pipeline, entry)
+            expected = give(pipeline, entry)
             verdicts += [action.verdict for action in expected if isinstance(action, EmitVerdict)]
         elif entry.kind == "output":
             recorded = entry.plain
@@ -112,7 +112,8 @@ def replay(recording: CallRecording) -> Replayed:
     return Replayed(events, windows, difference, recording.cut)
 
 
-def _give(pipeline: Any, entry: Entry) -> list[Action]:
+def give(pipeline: Any, entry: Entry) -> list[Action]:
+    """Give a pipeline what an entry says (an input, or a deadline); return what comes of it."""
     if entry.kind == "deadline":
         actions: list[Action] = pipeline.machine.handle_deadline(now=entry.now)
         return actions

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bargein.testing.check import Run, ScriptFailure
     from bargein.testing.clock import FakeClock
     from bargein.testing.heard import Heard
+    from bargein.testing.recorded import load_recording
     from bargein.testing.recorder import Recorder
     from bargein.testing.script import CallScript, Expectation, Given, Turn, Utterance
     from bargein.testing.server import ScriptedServer, refuse
@@ -43,6 +44,7 @@ __all__ = [
     "Turn",
     "Utterance",
     "answers",
+    "load_recording",
     "refuse",
 ]
 
@@ -64,6 +66,7 @@ _HOMES = {
     "StillStream": "still",
     "Turn": "script",
     "Utterance": "script",
+    "load_recording": "recorded",
     "refuse": "server",
 }
 
