@@ -14,9 +14,12 @@ import numpy as np
 import pytest
 
 from bargein.analysis import open_call
-from bargein.audio import open_recording
+from bargein.audio import AudioFormat, open_recording, write_wav
+from bargein.cli.answer import told
 from bargein.cli.main import main
+from bargein.telephony.call import CallEvent
 from bargein.telephony.codecs import audiosocket as codec
+from bargein.telephony.stereo import StereoRecorder
 
 CALL = Path(__file__).parents[2] / "examples" / "call" / "call.flac"
 WAIT = 20.0
@@ -136,8 +139,6 @@ def test_it_stops_for_an_interruption_and_keeps_the_call(
 
 
 def test_it_goes_on_through_a_backchannel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from bargein.audio import write_wav
-
     prompt = tmp_path / "prompt.wav"
     write_wav(prompt, np.full(16_000 * 30, 900, np.int16), 16_000)
     thread, out, codes = started(
@@ -156,6 +157,75 @@ def test_it_goes_on_through_a_backchannel(monkeypatch: pytest.MonkeyPatch, tmp_p
 
     assert codes == [0]
     assert "INTERRUPTED" not in out.getvalue()
+
+
+def event(kind: str, **fields: Any) -> Any:
+    return CallEvent(kind=kind, call_id="c", at=0.0, time=0.0, **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("what", "line"),
+    [
+        (event("ducked", heard_up_to=10), "  the agent goes on softly"),
+        (event("overlap_ended", reason="agent_ended"), ""),
+        (event("error", error=ValueError("no key")), "trouble: no key"),
+        (event("prompt_ended", heard_up_to=10), ""),
+    ],
+)
+def test_what_is_told(what: Any, line: str) -> None:
+    assert told(what) == line
+
+
+def test_after_an_interruption_it_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bargein.cli.answer._QUIET", 0.05)
+    thread, out, codes = started(
+        monkeypatch,
+        *("--backend", f"{__name__}:always", "--on-speech", "stop", "--calls", "1", "--no-echo"),
+    )
+    peer = Peer(port_of(out))
+    peer.hear(960)
+    peer.say(caller_speech())
+    out.wait("INTERRUPTED.*the agent speaks")
+    peer.hang_up()
+    thread.join(WAIT)
+    assert codes == [0]
+
+
+def test_a_prompt_that_was_heard_is_read_out_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("bargein.cli.answer._QUIET", 0.05)
+    prompt = tmp_path / "prompt.wav"
+    write_wav(prompt, np.full(800, 900, np.int16), 8_000)
+    thread, out, _ = started(
+        monkeypatch,
+        *("--backend", f"{__name__}:never", "--prompt", str(prompt), "--calls", "2"),
+    )
+    port = port_of(out)
+    for _ in range(2):
+        peer = Peer(port)
+        peer.hear(960)
+        out.wait("the prompt is over; 0.10 s were heard.*the agent speaks")
+        peer.hang_up()
+    thread.join(WAIT)
+    assert not thread.is_alive()
+
+
+def test_a_recording_ends_where_the_disk_does(tmp_path: Path) -> None:
+    recorder = StereoRecorder(tmp_path / "call.wav", AudioFormat(8000))
+    recorder.push(bytes(320), bytes(640), 0.0)
+    recorder.push(b"", b"", 0.0)
+
+    def full(data: bytes) -> None:
+        raise OSError("no space left")
+
+    recorder._file.writeframesraw = full  # type: ignore[assignment, method-assign]
+    recorder.push(bytes(320), b"", 0.0)
+    recorder.push(bytes(320), b"", 0.0)
+    recorder.close()
+    recorder.close()
+    with open_recording(tmp_path / "call.wav") as recording:
+        assert recording.frames == 160
 
 
 @pytest.mark.parametrize(
