@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import http
+import os
 import socket
 import ssl
 import threading
@@ -182,6 +183,11 @@ class _WebSocketBase(base.Server):
         last.start()
         last.join(max(0.5, deadline - time.monotonic()))
         self._thread.join(0.5)
+        # Versions before 17 leave the pipe open by which they stop; later ones have no number here.
+        for name in ("shutdown_watcher", "shutdown_notifier"):
+            end = getattr(self._server, name, None)
+            if isinstance(end, int) and not self._thread.is_alive():
+                os.close(end)
 
 
 class MediaStreamsServer(_WebSocketBase):
