@@ -13,7 +13,7 @@ from bargein.core.verdicts import Outcome, Reason
 from bargein.errors import FrameError, OptionError, StateError, StreamEnded
 from bargein.telephony.call import Call, CallEvent
 from bargein.telephony.policy import BargeInPolicy
-from bargein.telephony.prompt import Part, Prompt
+from bargein.telephony.prompt import LineEncoder, Part, Prompt
 from tests.telephony.fakes import ULAW, Clock, FakeDetector, FakeLine, FakeStream, FakeTicker
 
 SILENCE = b"\xff" * 160
@@ -340,6 +340,31 @@ def test_keys() -> None:
 
     (event,) = rig.events()
     assert (event.kind, event.digit, event.call_id) == ("dtmf", "5", "call-1")
+
+
+def test_a_line_of_16_khz_and_one_that_takes_its_own_rate_alone() -> None:
+    wide = Rig(line=FakeLine(format=AudioFormat(16_000)))
+    samples = np.round(8000 * np.sin(np.arange(8000) * 0.1)).astype(np.int16)
+    wide.call.play(samples.tobytes(), sample_rate=8000)
+    wide.run(1.1)
+    assert len(wide.line.audio) / 2 == pytest.approx(16_000, abs=100)
+
+    odd = Rig(line=FakeLine(format=AudioFormat(11_025)), echo=None)
+    with pytest.raises(OptionError, match="8000 and 16000"):
+        odd.call.play(samples.tobytes(), sample_rate=8000)
+
+
+def test_chunks_of_any_length_have_no_seams() -> None:
+    rig = Rig()
+    samples = np.round(8000 * np.sin(np.arange(16_000) * 0.05)).astype(np.int16)
+    whole = LineEncoder(ULAW).encode(samples, AudioFormat(16_000))
+    encoder = LineEncoder(ULAW)
+    pieces = b"".join(
+        encoder.encode(samples[at : at + 7], AudioFormat(16_000)) for at in range(0, 16_000, 7)
+    )
+    assert pieces == whole[: len(pieces)]
+    assert len(whole) == pytest.approx(8000, abs=40)
+    assert rig.line.audio == b""
 
 
 def test_a_peer_that_takes_no_more() -> None:
