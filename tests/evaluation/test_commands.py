@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
 import pytest
-from matplotlib.figure import Figure
 
 from bargein.cli import main
 from tests.evaluation.material import pieces
@@ -20,14 +18,6 @@ QUICK = ("--draws", "50", "--jobs", "1", "--thresholds", "0.2,0.5,0.9")
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return pieces(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _fonts() -> None:
-    """Matplotlib keeps the fonts that it read open: let it read them before anything is counted."""
-    figure = Figure()
-    figure.add_subplot().set_xlabel("x")
-    figure.savefig(io.BytesIO(), format="svg")
 
 
 @pytest.fixture

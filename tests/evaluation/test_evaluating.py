@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from html.parser import HTMLParser
@@ -11,7 +10,6 @@ from pathlib import Path
 import attrs
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from bargein.analysis import AnalysisOptions
 from bargein.analysis.options_file import read_options, write_options
@@ -34,14 +32,6 @@ from tests.evaluation.material import pieces, whole
 PATIENT = Candidate(backend="tests.evaluation.judges:patient")
 HOW = Resampling(100)
 CURVE = (0.2, 0.5, 0.9)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _fonts() -> None:
-    """Matplotlib keeps the fonts that it read open: let it read them before anything is counted."""
-    figure = Figure()
-    figure.add_subplot().set_xlabel("x")
-    figure.savefig(io.BytesIO(), format="svg")
 
 
 @pytest.fixture(scope="module")
