@@ -25,6 +25,10 @@ __all__ = ["Handle", "Pollable", "Reactors", "Task", "reactors"]
 
 logger = logging.getLogger("bargein")
 
+LOOK = 0.001
+"""Seconds of turns after which a reactor looks for what has come meanwhile. When forty calls' audio
+falls due at once their turns take 20 ms; a reply needn't wait for the last of them."""
+
 REACTORS = 1
 """Threads a process. Python's steps hold the interpreter's lock, so a second thread runs beside the
 first for the kernel's part alone, and costs more in hand-overs of the lock than that brings."""
@@ -118,6 +122,8 @@ class Reactor:
         to the front: taking them out would cost more."""
         self._numbers = itertools.count()
         self._asleep = False
+        self._looked = 0.0
+        """When it was last seen what has come, monotonic seconds."""
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     # --- any thread -------------------------------------------------------------------------
@@ -164,6 +170,7 @@ class Reactor:
                 handle.wake()
             else:
                 self._waker.drain()
+        self._looked = time.monotonic()
         if self._dues:
             now = time.monotonic()
             while self._dues and self._dues[0][0] <= now:
@@ -181,11 +188,25 @@ class Reactor:
 
     def _give_turns(self) -> None:
         """Let each task that is ready have one turn; who wants another waits for the others."""
-        for _ in range(len(self._ready)):
-            handle = self._ready.popleft()
+        ready = self._ready
+        first: set[Handle] = set()
+        """Whose turn came before the others'; once a round, or a peer that floods would have all."""
+        for _ in range(len(ready)):
+            if len(ready) > 1 and time.monotonic() - self._looked > LOOK:
+                self._look(first)
+            handle = ready.popleft()
             handle.called = False  # before the step: a call in the middle of it counts
             if not handle.gone:
                 self._step(handle)
+
+    def _look(self, first: set[Handle]) -> None:
+        """Give those a turn now for whom something has come since the last look."""
+        for fd, _ in self._poller.poll(0.0):
+            handle = self._handles.get(fd)
+            if handle is not None and handle not in first:
+                first.add(handle)
+                self._step(handle)
+        self._looked = time.monotonic()
 
     def _step(self, handle: Handle) -> None:
         task = handle.task
