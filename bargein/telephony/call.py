@@ -114,18 +114,26 @@ class Call:
     Thread-safe. Nothing here blocks but `recv`, iteration, and `Prompt.wait`. Listeners run on a
     thread of this call's own, so they may take their time; that holds up no audio.
 
-    Args:
-        line: the way to the network.
-        detector: the judge. It is shared by calls, and not closed by them.
-        policy: by default `BargeInPolicy()`.
-        echo: how the agent's echo is kept out; ``None``: not beyond the core's level gate, for
-            lines that are known to be clean.
-        latency: seconds from the network's playout to the caller's ear, if known.
-        recorder: watches the stream (:mod:`bargein.recording`).
-        tap: is given both sides' audio as the stream gets them: ``tap(caller, agent, now)``, the
-            line's format, on the media thread.
-        ticker: paces the agent's audio; by default one thread for all calls of the process.
-        clock: monotonic seconds.
+    ``line``
+        The way to the network.
+    ``detector``
+        The judge. It is shared by calls, and not closed by them.
+    ``policy``
+        By default `BargeInPolicy()`.
+    ``echo``
+        How the agent's echo is kept out; ``None``: not beyond the core's level gate, for lines
+        that are known to be clean.
+    ``latency``
+        Seconds from the network's playout to the caller's ear, if known.
+    ``recorder``
+        Watches the stream (:mod:`bargein.recording`).
+    ``tap``
+        Is given both sides' audio as the stream gets them: ``tap(caller, agent, now)``, in the
+        line's format, on the media thread.
+    ``ticker``
+        Paces the agent's audio; by default one thread for all calls of the process.
+    ``clock``
+        Monotonic seconds.
     """
 
     def __init__(
