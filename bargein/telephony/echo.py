@@ -100,10 +100,11 @@ class EchoOptions:
     share of that. Less lets the first words of a loud echo through."""
 
     suppression: float = attrs.field(
-        default=5.0, validator=number_in(lambda v: 0 <= v <= 20, "from 0 to 20")
+        default=2.5, validator=number_in(lambda v: 0 <= v <= 20, "from 0 to 20")
     )
     """By how many times the echo that may be left is overestimated where it is taken out. 1 is
-    what the theory says; speech isn't the noise of theory. More makes callers thinner."""
+    what the theory says; speech isn't the noise of theory, and with 1.5 one call in eight takes
+    an echo at 0 dB for speech. More makes callers thinner, and what they want harder to tell."""
 
     mute: float = attrs.field(
         default=0.2, validator=number_in(lambda v: 0 <= v <= 1, "a share from 0 to 1")
