@@ -11,7 +11,8 @@ the line's reader thread, which for RTP is one thread for all calls. So they mus
 takes longer than a millisecond or two belongs on another thread.
 
 **Silence.** No audio may come for as long as the peer likes, during hold and DTMF above all; that
-alone ends nothing and is not a gap. `LineHandler.on_gap` tells of audio that was sent and lost.
+alone ends nothing. `LineHandler.on_gap` tells, when audio comes again, how much of it was lost, or
+left out by a sender whose timestamps say so (RTP); other networks don't tell.
 
 **Flow.** ``on_flow(False)`` asks for a pause in writing: chan_websocket's buffer is full, or the
 peer holds the call and hears nothing (SIP). ``on_flow(True)`` takes it back. What is written
@@ -106,16 +107,15 @@ class LineHandler(Protocol):
         """The caller's audio, in the line's format: whole samples, any length."""
 
     def on_gap(self, seconds: float) -> None:
-        """Audio that was sent and lost (RTP): so much of it is missing before what comes next."""
+        """So much audio is missing before what comes next (RTP): lost, or a pause over 0.2 s."""
 
     def on_mark(self, name: str, cleared: bool) -> None:
         """A mark has come back.
 
-        Args:
-            name: as given to `Line.mark`.
-            cleared: it came back because of a `Line.clear`, or may have: it doesn't prove that
-                what was written before it was heard. On a line whose peer forgets the marks that
-                it flushes (chan_websocket) they are given back so by the line itself.
+        `name` is as given to `Line.mark`. `cleared` says that it came back because of a
+        `Line.clear`, or may have: it doesn't prove that what was written before it was heard. On
+        a line whose peer forgets the marks that it flushes (chan_websocket) they are given back
+        so by the line itself.
         """
 
     def on_dtmf(self, digit: str) -> None:

@@ -33,8 +33,7 @@ class AudioSocketServer(base.Server):
         on_call: what answers; runs on the call's own thread.
         host: address to listen on.
         port: TCP port; 0 takes a free one, see `address`.
-        sample_rate: Hz that is assumed where no audio comes at first; ``AudioSocket()`` in the
-            dialplan is always 8,000.
+        sample_rate: Hz that is assumed while no audio comes; ``AudioSocket()`` is 8,000 always.
         max_calls: connections at a time.
         handshake_timeout: seconds in which the UUID must come.
         idle_timeout: seconds without a frame after which a call is over.

@@ -31,8 +31,7 @@ class SipAnswerer(base.Server):
 
     Args:
         on_call: what answers; runs on the one thread that receives for all calls.
-        host: address to listen on, and to tell the other side; not ``0.0.0.0`` then, unless
-            `public_host` says what to tell.
+        host: address to listen on, and to tell the other side where no `public_host` is given.
         port: UDP port; 0 takes a free one, see `address`.
         public_host: the IP address that the other side is told.
         rtp_ports: the UDP ports for audio; any free ones by default.
