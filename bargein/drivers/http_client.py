@@ -157,7 +157,23 @@ class _Http(_Tracked, HTTPConnection):
 
 
 class _Https(_Tracked, HTTPSConnection):
-    pass
+    _guard: socket.socket | None = None
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        finally:
+            guard, self._guard = self._guard, None
+            if guard is not None:
+                _current.request.finish()
+                guard.close()
+
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        # TLS takes the descriptor over from this object; a shutdown by the other ends it as well.
+        self._guard = sock.dup()
+        _current.request.adopt(self._guard)
+        return sock
 
 
 class _HttpPool(HTTPConnectionPool):
@@ -347,6 +363,7 @@ class HttpClient:
                 return self._exchange_on(kept, adapter, request, url, body)
             return self._exchange_by(adapter, self._prepare(url, body.tobytes()))
         finally:
+            request.finish()  # before its connection serves another
             self._give_back(adapter)
 
     def _exchange_on(

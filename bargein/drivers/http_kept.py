@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import re
 import select
 import socket
 import ssl
@@ -30,6 +31,7 @@ MAX_REPLY = 1 << 20
 _MAX_HEAD = 1 << 16  # bytes; what http.client allows a single line
 _READ = 1 << 14  # bytes asked of the socket at a time: a reply comes in one piece
 _END = b"\r\n\r\n"
+_BARE_END = re.compile(rb"\n\r?\n")  # there are servers that end lines by \n alone
 
 
 def host_of(url: str) -> str:
@@ -91,7 +93,7 @@ class KeptConnection:
             raise requests.ConnectionError(error) from error
         if not data:
             raise requests.ConnectionError("the server closed the connection")
-        while (end := data.find(_END)) < 0 and len(data) < _MAX_HEAD:
+        while (end := data.find(_END)) < 0 and len(data) < _MAX_HEAD and not _BARE_END.search(data):
             data += self._more()
         found = _plain(data[:end]) if end >= 0 else None
         if found is None:

@@ -368,6 +368,28 @@ def test_an_abort_frees_whoever_waits(stall: str, secure: bool, tmp_path: Path) 
         abort_when(reached, client)
 
 
+@pytest.mark.parametrize("proxied", [False, True], ids=["direct", "by a proxy"])
+def test_an_abort_frees_whoever_waits_for_tls(
+    proxied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = threading.Event()
+
+    def script(peer: Peer) -> None:
+        if proxied:
+            peer.read_request()
+            peer.send("HTTP/1.1 200 Established\r\n\r\n")
+        assert peer.sock.recv(1)  # of the client's hello
+        reached.set()
+        peer.hold()
+
+    with Server(script) as server:
+        url = server.url("https", host="localhost")
+        if proxied:
+            monkeypatch.setenv("https_proxy", server.url("http", host="localhost"))
+        with closing(HttpClient(url, timeout=10 * BOUND, tls=tls_context(TlsOptions()))) as client:
+            abort_when(reached, client)
+
+
 def abort_when(reached: threading.Event, client: HttpClient) -> None:
     request, told = HttpRequest(), queue.Queue[Any]()
 

@@ -255,3 +255,13 @@ def test_a_server_that_says_nothing(pair: Pair) -> None:
     with pytest.raises(TimeoutError):
         pair.exchange()
     assert not pair.kept.reusable
+
+
+def test_a_server_that_ends_lines_by_newlines_alone_isnt_waited_for(pair: Pair) -> None:
+    assert pair.exchange(b"HTTP/1.1 200 OK\nContent-Length: 2\n\n", b"ok") == (
+        200,
+        {"content-length": "2"},
+        b"ok",
+    )
+    assert not pair.kept.plain
+    assert not pair.kept.reusable
