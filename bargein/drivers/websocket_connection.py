@@ -43,8 +43,9 @@ __all__ = ["MAX_BACKLOG", "ConnectionEvent", "Eof", "WebSocketConnection"]
 MAX_BACKLOG = 1 << 20
 """Bytes that may wait for the socket: eight windows of 3 s (768 KB) and something to spare."""
 
-_READ_SIZE = 1 << 15  # bytes asked of the socket at a time; a reply of a 3 s window is about 3 KB
-_READ_BUDGET = 1 << 18  # bytes a step may read: a peer that floods must not hold the worker
+_READ_SIZE = 1 << 13  # bytes asked of the socket at a time; a reply of a 3 s window is about 3 KB
+_READ_BUDGET = 1 << 16  # bytes a step may read: a peer that floods must not hold the worker
+_MOST_EVENTS = 64  # given out at a time, for the same reason: a frame may have two bytes
 _KEYS_SIZE = 256  # bytes of randomness asked of the system at a time: 64 frames' mask keys
 # Close codes that may stand in a frame (RFC 6455, 7.4); the others are for use inside a program.
 _SENDABLE = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
@@ -223,14 +224,15 @@ class WebSocketConnection:
     # ---- receiving
 
     def read(self) -> list[ConnectionEvent]:
-        """All that came, in order; ``[]`` where nothing did.
+        """What came, in order; ``[]`` where nothing did. At most 64 events: ``read_now`` tells
+        whether there are more.
 
         Pings are answered (queued; flush). The last event of all is a ``Closed``, to be answered
         with :meth:`flush` and :meth:`close`, or an :class:`Eof`.
         """
         self._send_waits_for_read = self._read_waits_for_write = False
         budget = _READ_BUDGET
-        while self._sock is not None and not self._ended:
+        while self._sock is not None and not self._ended and len(self._unread) < _MOST_EVENTS:
             try:
                 data = self._sock.recv(_READ_SIZE)
             except (BlockingIOError, ssl.SSLWantReadError):
@@ -252,21 +254,21 @@ class WebSocketConnection:
                 break  # a short read has emptied the socket; TLS gives a record at a time
         if self._failure is not None:
             self._end(self._failure)
-        events, self._unread = self._unread, []
+        events, self._unread = self._unread[:_MOST_EVENTS], self._unread[_MOST_EVENTS:]
         return events
 
     def _take(self, data: bytes) -> None:
         events, error = self._parser.feed(data)
-        for event in events:
-            if isinstance(event, Ping):
-                # Only the newest ping needs an answer (RFC 6455, 5.5.3): no pile of pongs for a
-                # peer that pings and doesn't read.
-                self._drop_unstarted(lambda item: item.opcode == Opcode.PONG)
-                self._put(Opcode.PONG, event.data)
-            elif isinstance(event, Closed):
-                self._ended = True
-                if not self._close_sent:
-                    self.send_close(event.code if event.code in _SENDABLE else None)
+        pings = [event for event in events if isinstance(event, Ping)]
+        if pings:
+            # Only the newest ping needs an answer (RFC 6455, 5.5.3): no pile of pongs for a
+            # peer that pings and doesn't read.
+            self._drop_unstarted(lambda item: item.opcode == Opcode.PONG)
+            self._put(Opcode.PONG, pings[-1].data)
+        if events and isinstance(events[-1], Closed):  # nothing comes after it
+            self._ended = True
+            if not self._close_sent:
+                self.send_close(events[-1].code if events[-1].code in _SENDABLE else None)
         self._unread += events
         if error is not None:
             self._end(error)

@@ -635,3 +635,15 @@ def test_close_is_immediate_and_may_be_called_again(
     connection.send_text("nobody hears this")
     assert not connection.send_window(2, WINDOW)
     assert connection.backlog == 0
+
+
+@pytest.mark.parametrize("frame", [b"\x81\x00", b"\x89\x00"], ids=["text", "ping"])
+def test_a_flood_of_tiny_frames_is_given_out_in_portions(frame: bytes) -> None:
+    near, far = socket.socketpair()
+    with closing(far), closing(WebSocketConnection(near)) as connection:
+        far.sendall(frame * 1000 + b"\x88\x00")
+        portions = [connection.read()]
+        while connection.read_now or not isinstance(portions[-1][-1], Closed):
+            portions.append(connection.read())
+        assert max(map(len, portions)) == 64
+        assert sum(map(len, portions)) == 1001
