@@ -22,6 +22,7 @@ from bargein.core.verdicts import is_positive
 from bargein.core.window import WINDOW_RATE
 from bargein.drivers.protocol import Driver, Host
 from bargein.errors import APIError, APIStatusError, APITimeoutError, OptionError
+from bargein.runtime.reactor import Pollable
 from bargein.runtime.waker import Waker
 from bargein.streams import (
     CALL_IN_FLIGHT,
@@ -142,6 +143,9 @@ class _Probe(Host):
 
     def fail(self, error: APIError) -> None:
         self.error = self.error or error
+
+    def forget(self, thing: Pollable) -> None:
+        """Nothing: what is polled is looked up anew each time."""
 
     def wake(self) -> None:
         with self._lock:

@@ -208,6 +208,7 @@ class Worker(Host):
         """Be dead: in a child after a fork, where no thread runs."""
         self.lock = threading.RLock()
         self.failure = error
+        self.handle = None  # the reactor is the parent's
         self._inbox = Inbox(self._inbox.format)
 
     # --- the reactor's thread ---------------------------------------------------------------
@@ -361,6 +362,11 @@ class Worker(Host):
     def _fail(self, error: BaseException) -> None:
         with self.lock:
             self.failure = self.failure or error
+
+    def forget(self, thing: Pollable) -> None:
+        """Poll a thing no more: it is closed next."""
+        if self.handle is not None:
+            self.handle.forget(thing)
 
     # --- the end ----------------------------------------------------------------------------
 

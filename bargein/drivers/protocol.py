@@ -27,6 +27,9 @@ class Host(Protocol):
     def fail(self, error: APIError) -> None:
         """End the stream by this error."""
 
+    def forget(self, thing: Pollable) -> None:
+        """Poll a thing no more: it is closed next."""
+
     def wake(self) -> None:
         """Have the worker call :meth:`Driver.step` soon."""
 

@@ -290,6 +290,7 @@ class WebSocketDriver:
         connection = self._connections.pop(session, None)
         if connection is not None:
             connection.flush()  # the answer to its CLOSE, if that is what is queued
+            self._host.forget(connection)
             connection.close()
         if self._serving == session:
             self._serving = None

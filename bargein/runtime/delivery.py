@@ -43,7 +43,7 @@ class Delivery:
         self._pool = pool
         self._lane = Lane(pool)
         self._events: deque[object] = deque()
-        self._changed = threading.Condition(threading.Lock())
+        self._changed = threading.Condition()  # reentrant: see the worker's lock
         self._busy = False
         self._thread: int | None = None
 

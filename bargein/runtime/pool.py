@@ -104,6 +104,8 @@ class Pool:
         self._ready: deque[Lane] = deque()
         self._threads: set[threading.Thread] = set()
         self._waiting = 0
+        self._short = False
+        """Whether the system gave no thread when one was wanted last."""
         self._stopped = False
 
     @property
@@ -121,7 +123,10 @@ class Pool:
         with self._work:
             self._stopped = False
             lane.jobs.append(job)
+            short = self._short
             self._offer(lane)
+            if short and len(self._ready) > self._waiting and len(self._threads) < self.size:
+                self._start_thread()  # a lane that is in line isn't offered a second time
 
     def withdraw(self, lane: Lane, job: Job) -> bool:
         """Take a job back if no thread has it."""
@@ -150,7 +155,7 @@ class Pool:
             self._ready.append(lane)
             if self._waiting >= len(self._ready):  # one for each, though some haven't woken yet
                 self._work.notify()
-            elif len(self._threads) < self.size:
+            elif len(self._threads) < self.size and not self._short:
                 self._start_thread()
 
     def _start_thread(self) -> None:
@@ -160,9 +165,12 @@ class Pool:
             thread.start()
         except RuntimeError as error:
             # The system has none left, or the interpreter is at its end. The job waits for a
-            # thread that is there; a window that waits in vain is given up by its deadline.
+            # thread that is there, or for the next job, with which another is tried for; a window
+            # that waits in vain is given up by its deadline.
+            self._short = True
             logger.error("%s: no thread could be started: %s", self.name, error)
         else:
+            self._short = False
             self._threads.add(thread)
 
     def _run(self) -> None:

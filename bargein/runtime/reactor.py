@@ -93,8 +93,19 @@ class Handle:
         What the step is to find must be there before this.
         """
         if not self.called:
-            self.called = True
-            self._reactor.call(self)
+            try:
+                self.called = True
+                self._reactor.call(self)
+            except BaseException:  # a signal's: what is called and isn't would never be again
+                self.called = False
+                raise
+
+    def forget(self, thing: Pollable) -> None:
+        """Poll a thing no more, which is about to be closed. The reactor's thread only.
+
+        After a fork the child has its copy, and epoll would go on telling of what is closed here.
+        """
+        self._reactor.forget(self, thing)
 
     @property
     def is_current(self) -> bool:
@@ -110,7 +121,8 @@ class Reactor:
         """Those too whose first turn is still to come. The group's lock guards it."""
         self._group = group
         self._waker = Waker()
-        self._rousing = threading.Lock()
+        # Reentrant: the garbage collector, or a signal's handler, may close a stream from here.
+        self._rousing = threading.RLock()
         self._poller = _Poller(use_epoll)
         self._poller.register(self._waker.fileno(), select.POLLIN)
         self._handles: dict[int, Handle] = {}
@@ -190,7 +202,7 @@ class Reactor:
         """Let each task that is ready have one turn; who wants another waits for the others."""
         ready = self._ready
         first: set[Handle] = set()
-        """Whose turn came before the others'; once a round, or a peer that floods would have all."""
+        """Whose turn came before the others'; once a round, or a flooding peer would have all."""
         for _ in range(len(ready)):
             if len(ready) > 1 and time.monotonic() - self._looked > LOOK:
                 self._look(first)
@@ -233,8 +245,8 @@ class Reactor:
             handle.wake()
 
     def _watch(self, handle: Handle, wanted: Mapping[Any, int]) -> None:
-        # What a task has closed is gone from epoll, and its number may be in use again. So things
-        # are told apart by identity, and what is gone is taken off before the new is put on.
+        # What a task has closed may have its number in use again. So things are told apart by
+        # identity, and what is gone is taken off before the new is put on.
         watched = handle.watched
         for thing in [thing for thing in watched if thing not in wanted] if watched else ():
             self._unwatch(watched.pop(thing))
@@ -247,6 +259,12 @@ class Reactor:
             elif self._masks[fd] != mask:
                 self._poller.modify(fd, mask)
                 self._masks[fd] = mask
+
+    def forget(self, handle: Handle, thing: Any) -> None:
+        """See :meth:`Handle.forget`."""
+        fd = handle.watched.pop(thing, None)
+        if fd is not None:
+            self._unwatch(fd)
 
     def _unwatch(self, fd: int) -> None:
         self._poller.unregister(fd)
@@ -345,14 +363,18 @@ class Reactors:
         with self._lock:
             if reactor.tasks:
                 return False
-            self._reactors.remove(reactor)
+            self._remove(reactor)
             return True
 
     def give_up(self, reactor: Reactor) -> list[Handle]:
         """Take a reactor that can't go on out of service; return the tasks that it leaves."""
         with self._lock:
-            self._reactors.remove(reactor)
+            self._remove(reactor)
             return list(reactor.tasks)
+
+    def _remove(self, reactor: Reactor) -> None:
+        if reactor in self._reactors:  # it isn't where Ctrl-C came while it was started
+            self._reactors.remove(reactor)
 
 
 reactors = Reactors("bargein-reactor", REACTORS)

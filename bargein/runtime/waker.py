@@ -35,14 +35,17 @@ class Waker:
         fd, pair = self._fd, self._pair
         if fd < 0 or self._pending:
             return
-        self._pending = True
         try:
+            self._pending = True
             if pair is None:
                 os.eventfd_write(fd, 1)
             else:
                 pair[1].send(b"\0")
         except (BlockingIOError, OSError):
             pass  # full: a wake-up is pending already; or closed by the worker meanwhile
+        except BaseException:  # a signal's: one that is pending and isn't would be the last
+            self._pending = False
+            raise
 
     def drain(self) -> None:
         """Take all pending wake-ups. The woken thread only.

@@ -27,6 +27,7 @@ from bargein.core.pipeline import Pipeline
 from bargein.core.taps import Tap
 from bargein.drivers.protocol import Host
 from bargein.errors import APIError
+from bargein.runtime.reactor import Pollable
 from bargein.worker import Outlet
 
 from .clock import FakeClock, Timer
@@ -256,6 +257,9 @@ class StillWorker(Host):
         if self._machine.state is State.OPEN:
             actions += self._machine.handle(OverlapSpeechEnded(), now=now)
         return actions + self._machine.handle(Close(), now=now)
+
+    def forget(self, thing: Pollable) -> None:
+        """Nothing is polled."""
 
     def wake(self) -> None:
         """Nobody sleeps."""

@@ -219,3 +219,19 @@ def test_a_waiting_thread_keeps_no_job_alive(pools: Make) -> None:
     assert done.wait(BOUND)
     gc.collect()
     assert gone() is None
+
+
+def test_a_lane_that_found_no_thread_isnt_stuck(
+    pools: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_more(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    lane, done = Lane(pools(2)), queue.Queue[int]()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_more)
+        for n in range(2):
+            lane.submit(lambda n=n: done.put(n))  # type: ignore[misc]
+        assert caplog.text.count("no thread could be started") == 2
+    lane.submit(lambda: done.put(2))
+    assert [done.get(timeout=BOUND) for _ in range(3)] == [0, 1, 2]

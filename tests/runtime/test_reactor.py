@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -432,3 +433,73 @@ def test_a_child_has_reactors_of_its_own() -> None:
     here = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
     done = run_fresh("-c", f"import sys; sys.path.append({here!r})" + FORK)
     assert (done.stderr, done.stdout) == ("", "0 bargein-reactor-1\n")
+
+
+def test_what_is_closed_here_and_open_in_a_child_is_polled_no_more(reactors: Reactors) -> None:
+    """After a fork the child has a copy of each descriptor, of which epoll would go on telling."""
+    near, far = socket.socketpair()
+    copy = os.dup(near.fileno())
+    told: list[object] = []
+    task = Task()
+    task.things = {near: select.POLLIN}
+    reactors.add(task)
+    task.expect("step")
+
+    def close(task: Task) -> None:
+        assert task.handle is not None
+        task.handle.forget(near)
+        task.handle.forget(near)
+        near.close()
+        far.send(b"x")
+        told.extend(task.handle._reactor._poller.poll(0.0))
+        task.things = {}
+
+    task.does = close
+    task.wake()
+    task.expect("step")
+    assert told == []
+    task.end()
+    os.close(copy)
+    far.close()
+
+
+def test_a_wake_that_ctrl_c_cuts_short_isnt_the_last() -> None:
+    class Interrupted:
+        calls = 0
+
+        def call(self, handle: Handle) -> None:
+            self.calls += 1
+            if self.calls == 1:
+                raise KeyboardInterrupt
+
+    reactor: Any = Interrupted()
+    handle = Handle(reactor, Task())
+    with pytest.raises(KeyboardInterrupt):
+        handle.wake()
+    handle.wake()
+    assert reactor.calls == 2
+
+
+def test_a_stream_may_be_collected_while_its_reactor_is_roused(
+    reactors: Reactors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The garbage collector runs anywhere, and what it finds may wake the same reactor."""
+    task, other = Task(), Task()
+    for each in (task, other):
+        reactors.add(each)
+        each.expect("step")
+    assert task.handle is not None
+    reactor = task.handle._reactor
+    wake = reactor._waker.wake
+
+    def collect() -> None:
+        monkeypatch.undo()
+        other.wake()
+        wake()
+
+    with reactor._rousing:
+        monkeypatch.setattr(reactor._waker, "wake", collect)
+        reactor._waker.wake()
+    other.expect("step")
+    task.end()
+    other.end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import threading
 from collections.abc import Iterator
@@ -57,3 +58,27 @@ def test_a_wake_that_finds_no_room_is_pending_already(waker: Waker) -> None:
         waker.wake()
     waker.drain()
     assert not readable(waker)
+
+
+@pytest.mark.parametrize("use_eventfd", [True, False])
+def test_a_wake_that_ctrl_c_cuts_short_isnt_the_last(
+    use_eventfd: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    waker = Waker(use_eventfd=use_eventfd)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "eventfd_write", interrupt)
+        if waker._pair is not None:
+            patch.setattr(waker, "_pair", (waker._pair[0], Interrupting()))
+        with pytest.raises(KeyboardInterrupt):
+            waker.wake()
+    waker.wake()
+    assert readable(waker)
+    waker.close()
+
+
+class Interrupting:
+    def send(self, data: bytes) -> None:
+        raise KeyboardInterrupt
