@@ -133,7 +133,8 @@ class AdaptiveInterruptionDetector(EventEmitter):
             self._fallback = resolve_backend(fallback)
         self._hub = Hub(self.label, Metadata(self.model, self.provider))
         self._listeners = self._hub.listeners
-        self._lock = threading.Lock()
+        # Reentrant: a signal's handler may close the detector.
+        self._lock = threading.RLock()
         """For the three below, so that no stream opens unseen by close() or update_options()."""
         self._streams: weakref.WeakValueDictionary[int, InterruptionStreamBase]
         self._streams = weakref.WeakValueDictionary()
@@ -247,22 +248,36 @@ class AdaptiveInterruptionDetector(EventEmitter):
             kind = InterruptionHttpStream
         else:
             kind = InterruptionWebSocketStream
+        self._check_open()
+        options = self._options
+        # Not under the lock: a watcher makes a folder, or opens a stream of its own.
+        stream = kind(
+            model=self,
+            conn_options=conn_options,
+            id=id,
+            sample_rate=sample_rate,
+            num_channels=num_channels,
+            encoding=encoding,
+            vad=vad,
+            tracker=tracker,
+            watchers=[watcher for watcher in (recorder, shadow) if watcher is not None],
+        )
         with self._lock:
-            if self._closed:
-                raise StateError("the detector was closed; make another for new streams")
-            stream = kind(
-                model=self,
-                conn_options=conn_options,
-                id=id,
-                sample_rate=sample_rate,
-                num_channels=num_channels,
-                encoding=encoding,
-                vad=vad,
-                tracker=tracker,
-                watchers=[watcher for watcher in (recorder, shadow) if watcher is not None],
-            )
             self._streams[next(self._keys)] = stream
+            now = self._options
+            if now is not options:
+                stream.update_options(
+                    threshold=now.threshold,
+                    min_interruption_duration=now.min_interruption_duration,
+                )
+        if self._closed:  # meanwhile
+            stream.close(0.0)
+            self._check_open()
         return stream
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StateError("the detector was closed; make another for new streams")
 
     def _open_streams(self) -> list[InterruptionStreamBase]:
         found = (reference() for reference in self._streams.valuerefs())

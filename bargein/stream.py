@@ -59,7 +59,7 @@ _numbers = itertools.count(1)
 _keys = itertools.count()
 # Not a WeakSet: that can't be read while another thread opens a stream.
 _workers: weakref.WeakValueDictionary[int, Worker] = weakref.WeakValueDictionary()
-_watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
+_watchers: weakref.WeakValueDictionary[int, Watcher] = weakref.WeakValueDictionary()
 
 
 class Watcher(Protocol):
@@ -127,14 +127,25 @@ class InterruptionStreamBase(EventEmitter):
         self._options = model.options
         self._conn_options = conn_options or model.conn_options
         self._listeners = Listeners()
-        self._inbox = inbox = Inbox(_format(sample_rate, num_channels, encoding))
+        self._inbox = Inbox(_format(sample_rate, num_channels, encoding))
         setup = self._setup(vad, tracker)
-        taps = [watcher.begin(self.id, setup, model.about()) for watcher in watchers]
+        taps: list[Tap] = []
+        try:
+            for watcher in watchers:
+                taps.append(watcher.begin(self.id, setup, model.about()))
+                _watchers[next(_keys)] = watcher
+            self._start(setup, taps)
+        except BaseException as error:  # no thread to be had, a disk that is full, Ctrl-C
+            for tap in taps:
+                tap.end(error)
+            raise
+
+    def _start(self, setup: CallSetup, taps: Sequence[Tap]) -> None:
+        inbox = self._inbox
         self._outbox = Outbox(
-            stream_id=self.id, listeners=self._listeners, hub=model._hub, taps=taps
+            stream_id=self.id, listeners=self._listeners, hub=self._model._hub, taps=taps
         )
         self._pipeline = setup.build(taps)
-        _watchers.update(watchers)
         self._worker = worker = Worker(
             name=f"bargein-{self.id}",
             pipeline=self._pipeline,
@@ -396,8 +407,9 @@ def _close_all() -> None:
         worker.close(0.0)
     for worker in left:
         worker.close(max(0.0, deadline - time.monotonic()))
-    for watcher in list(_watchers):
-        watcher.close(max(0.0, deadline - time.monotonic()))
+    for watcher in [reference() for reference in _watchers.valuerefs()]:
+        if watcher is not None:
+            watcher.close(max(0.0, deadline - time.monotonic()))
 
 
 def _after_fork() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import queue
 import sys
 import threading
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from bargein.core.taps import Tap
 from bargein.detector import AdaptiveInterruptionDetector
 from bargein.errors import StateError, StreamEnded
 from bargein.stream import InterruptionStreamBase, _close_all
@@ -306,6 +308,7 @@ from bargein.errors import StateError
 detector = AdaptiveInterruptionDetector(backend=lambda window: [0.9] * 12)
 stream = detector.stream(sample_rate=16000)
 stream.agent_speech_started()
+other = detector.stream()
 child = os.fork()
 if not child:
     calls = {
@@ -327,6 +330,7 @@ if not child:
     assert not stream.is_open
     stream.stats()
     stream.close()
+    del other  # its being collected is no mistake of the child's
     with detector.stream() as own:  # the detector itself may be used
         own.agent_speech_started()
         own.overlap_speech_started()
@@ -399,3 +403,80 @@ def test_a_bug_of_ours_ends_the_stream_and_loses_no_reader(
         caller.stream.push_frame(bytes(320))
         assert not caller.stream.is_open
     assert "the worker failed" in caplog.text
+
+
+def test_a_stream_that_can_have_no_thread_ends_its_watchers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A recording that nobody ends would keep its file, and the recorder's close() waiting."""
+    from bargein.recording import Recorder, load_recording
+
+    def no_more(group: Any, task: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with (
+        Recorder(tmp_path) as recorder,
+        AdaptiveInterruptionDetector(backend=lambda window: [0.0]) as detector,
+    ):
+        monkeypatch.setattr("bargein.runtime.reactor.Reactors.add", no_more)
+        with pytest.raises(RuntimeError):
+            detector.stream(recorder=recorder)
+    (folder,) = tmp_path.iterdir()
+    assert [entry.kind for entry in load_recording(folder).entries()] == ["ended"]
+
+
+class Late:
+    """A watcher during whose beginning something else happens to the detector."""
+
+    def __init__(self, happens: Callable[[], object]) -> None:
+        self.happens = happens
+
+    def begin(self, *_: object) -> Tap:
+        thread = threading.Thread(target=self.happens)
+        thread.start()
+        thread.join(BOUND)
+        assert not thread.is_alive()  # it had no lock to wait for
+        return Tap()
+
+    def close(self, timeout: float) -> None: ...
+
+
+def test_a_detector_may_be_closed_while_a_stream_opens() -> None:
+    detector = AdaptiveInterruptionDetector(backend=lambda window: [0.0])
+    with pytest.raises(StateError, match="closed"):
+        detector.stream(recorder=Late(detector.close))
+    detector.close()
+
+
+def test_options_may_change_while_a_stream_opens() -> None:
+    with AdaptiveInterruptionDetector(backend=lambda window: [0.0]) as detector:
+        late = Late(lambda: detector.update_options(threshold=0.875))
+        with detector.stream(recorder=late) as stream:
+            assert stream._options.threshold == 0.875
+
+
+def test_a_lost_connection_is_polled_no_more_before_it_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where a child has a copy of it, epoll would tell of it for ever."""
+    from bargein.runtime.reactor import _Poller
+    from bargein.testing.answers import drop
+    from bargein.testing.server import ScriptedServer
+
+    closed: list[int] = []
+    unregister = _Poller.unregister
+
+    def tell(self: Any, fd: int) -> None:
+        try:
+            os.fstat(fd)
+        except OSError:
+            closed.append(fd)
+        unregister(self, fd)
+
+    monkeypatch.setattr(_Poller, "unregister", tell)
+    with ScriptedServer(drop) as server, server.detector() as detector, Caller(detector) as caller:
+        caller.interrupt()
+        server.lost.get(timeout=BOUND)
+        server.sessions.get(timeout=BOUND)
+        server.sessions.get(timeout=BOUND)  # by the next connection
+    assert closed == []
