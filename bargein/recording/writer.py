@@ -81,11 +81,7 @@ class Recorder:
             raise RecordingError(
                 f"{self.folder}: no folder for recordings: {error.strerror}"
             ) from error
-        self._lock = threading.Lock()
-        self._queue: queue.SimpleQueue[tuple[_Folder, Any, int]] = queue.SimpleQueue()
-        self._waiting = 0
-        self._open = 0
-        self._thread: threading.Thread | None = None
+        self._reset()
 
     def begin(self, stream_id: str, setup: CallSetup, about: Mapping[str, Any]) -> Tap:
         """Begin a call's recording. ``about`` says who judges; JSON types, no secrets.
@@ -106,10 +102,20 @@ class Recorder:
             "setup": dump_setup(setup),
         }
         tape = _Tape(self, folder, setup.format)
+        if self._process != os.getpid():
+            self._reset()  # after a fork: the thread, and what waited for it, are the parent's
         with self._lock:
             self._open += 1
         self.put(folder, header, 0)
         return tape
+
+    def _reset(self) -> None:
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._queue: queue.SimpleQueue[tuple[_Folder, Any, int]] = queue.SimpleQueue()
+        self._waiting = 0
+        self._open = 0
+        self._thread: threading.Thread | None = None
 
     def put(self, folder: _Folder, entry: Any, size: int) -> bool:
         """Have an entry written; False, and nothing is, if too much waits. Never blocks."""
@@ -119,11 +125,17 @@ class Recorder:
             self._waiting += size
             self._queue.put((folder, entry, size))
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._write_all, name="bargein-recorder", daemon=True
-                )
-                self._thread.start()
+                self._start_thread()
         return True
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._write_all, name="bargein-recorder", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system has none left: perhaps at the next entry
+            logger.error("%s: no thread could be started to record: %s", self.folder, error)
+        else:
+            self._thread = thread
 
     def close(self, timeout: float = 10.0) -> None:
         """Wait until all calls that ended are on the disk, at most ``timeout`` seconds.
@@ -244,13 +256,13 @@ class _Folder:
         self._failed = False
 
     def write(self, entry: Any) -> None:
-        """Write one entry; a disk that is full ends the recording, nothing else."""
+        """Write one entry; what can't be written ends the recording, nothing else."""
         if entry is _END:
             self._close()
         elif not self._failed:
             try:
                 self._write(entry)
-            except OSError:
+            except Exception:  # a full disk, as the system or soundfile puts it
                 self._failed = True
                 logger.exception("%s: the recording ends here", self.path)
 
@@ -284,7 +296,7 @@ class _Folder:
         for close in (*(track.rotate for track in self._tracks.values()), self._lines.close):
             try:
                 close()
-            except OSError:
+            except Exception:
                 logger.exception("%s: not closed well", self.path)
 
 

@@ -21,6 +21,7 @@ from bargein.testing.answers import drip, drop, error, garbage, judged, no, sile
 from bargein.testing.caller import Caller
 from bargein.testing.server import ScriptedServer
 from bargein.testing.sockets import BOUND
+from tests.fresh import run_fresh
 
 from .conftest import only_call
 
@@ -328,3 +329,63 @@ def test_errors_are_kept_too(recorder: Recorder) -> None:
 
     assert "401" in json.dumps(told)
     assert replay(recording).identical
+
+
+def test_what_cant_be_written_ends_its_own_recording_alone(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """soundfile's errors are no OSErrors, nor is that of what JSON doesn't know."""
+
+    def full(*_: object) -> None:
+        raise RuntimeError("Error writing: System error.")
+
+    with AdaptiveInterruptionDetector(backend=lambda window: np.full(40, 0.75)) as detector:
+        with Caller(detector, id="bad", recorder=recorder) as caller:
+            caller.stream.agent_speech_started()
+            caller.stream.overlap_speech_started(started_at=np.float32(1e9))  # type: ignore[arg-type]
+        with monkeypatch.context() as patch, Caller(detector, id="full", recorder=recorder) as two:
+            patch.setattr(writer_module._Track, "rotate", full)
+            two.interrupt()
+            assert two.event().is_interruption
+            two.stream.close()
+            recorder.close()
+        with Caller(detector, id="good", recorder=recorder) as caller:
+            caller.interrupt()
+            assert caller.event().is_interruption
+    recorder.close()
+    found = {call.stream_id: call for call in map(load_recording, find_recordings(recorder.folder))}
+    assert len(list(found["good"].entries())) > 0
+    assert found["good"].complete
+    assert "the recording ends here" in caplog.text
+    assert "not closed well" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
+def test_a_child_records_by_a_thread_of_its_own(tmp_path: Path) -> None:
+    code = """
+    import os, sys, warnings
+    warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 on: a fork with threads
+    from bargein import AdaptiveInterruptionDetector
+    from bargein.recording import Recorder, find_recordings, load_recording
+
+    recorder = Recorder(sys.argv[1])
+    detector = AdaptiveInterruptionDetector(backend=lambda window: [0.75] * 40)
+    stream = detector.stream(id="parent", recorder=recorder)
+    recorder._lock.acquire()  # as it may be at a fork
+    child = os.fork()
+    if not child:
+        with detector.stream(id="child", recorder=recorder) as own:
+            own.agent_speech_started()
+        recorder.close()
+        calls = map(load_recording, find_recordings(sys.argv[1]))
+        (own,) = (call for call in calls if call.stream_id == "child")
+        list(own.entries())
+        os._exit(0 if own.complete else 3)
+    recorder._lock.release()
+    _, status = os.waitpid(child, 0)
+    stream.close()
+    recorder.close()
+    print(os.waitstatus_to_exitcode(status))
+    """
+    done = run_fresh("-c", textwrap.dedent(code), str(tmp_path))
+    assert (done.stderr, done.stdout) == ("", "0\n")
