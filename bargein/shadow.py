@@ -53,6 +53,9 @@ overlaps are at least a pause of 0.3 s apart."""
 MOST = 1000
 """Disagreements kept in memory, newest first to stay; the log keeps all."""
 
+MOST_ALONE = 64
+"""Overlaps of a call that wait for the other judge's word: minutes of a busy one."""
+
 _FORWARDED = (
     *(Gap, Skip, SetFormat, Flush, EndOfInput),
     *(AgentSpeechStarted, AgentSpeechEnded, OverlapSpeechStarted, OverlapSpeechEnded),
@@ -139,13 +142,16 @@ class Shadow:
             encoding=fmt.encoding,
         )
         follower = _Follower(self, stream)
-        self._followers.add(follower)
+        with self._lock:
+            self._followers.add(follower)
         return follower
 
     def close(self, timeout: float = 5.0) -> None:
         """Wait until what both have judged is compared, at most ``timeout`` seconds."""
         deadline = time.monotonic() + timeout
-        for follower in list(self._followers):
+        with self._lock:
+            followers = list(self._followers)
+        for follower in followers:
             follower.wait(max(0.0, deadline - time.monotonic()))
 
     def compare(
@@ -220,7 +226,7 @@ class _Follower(Tap):
 
     def _add(self, events: deque[OverlappingSpeechEvent], event: OverlappingSpeechEvent) -> None:
         with self._lock:
-            events.append(event)
+            events.append(event.without_arrays())
             self._delivery.put(*self._pairs())
 
     def _compare(self, pair: Any) -> None:
@@ -245,6 +251,10 @@ class _Follower(Tap):
             else:
                 pairs.append(None)
                 (self._shadowed if apart > 0 else self._decided).popleft()
+        for events in (self._decided, self._shadowed):
+            if len(events) > MOST_ALONE:  # the other judge is gone, or it hangs
+                pairs.append(None)
+                events.popleft()
         return pairs
 
 

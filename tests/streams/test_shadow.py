@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bargein import AdaptiveInterruptionDetector, Outcome, Shadow, ShadowCounts, Window
+from bargein import (
+    AdaptiveInterruptionDetector,
+    Outcome,
+    OverlappingSpeechEvent,
+    Shadow,
+    ShadowCounts,
+    Window,
+)
 from bargein.testing.caller import Caller
 from bargein.testing.sockets import BOUND
 
@@ -159,3 +166,23 @@ def test_a_log_that_cant_be_written_is_said(
 
     assert both.shadow.counts.disagreed == 1
     assert "can't be written" in caplog.text
+
+
+def test_a_shadow_of_itself_opens() -> None:
+    with AdaptiveInterruptionDetector(backend=lambda window: [0.0]) as detector:
+        detector.stream(shadow=Shadow(detector)).close()
+
+
+def test_what_waits_for_a_judge_that_is_gone_is_bounded() -> None:
+    from bargein.shadow import MOST_ALONE, _Follower
+
+    event = OverlappingSpeechEvent(speech_input=np.zeros(400, np.int16))
+    with AdaptiveInterruptionDetector(backend=lambda window: [0.0]) as detector:
+        shadow = Shadow(detector)
+        with detector.stream() as stream:
+            follower = _Follower(shadow, stream)
+            for _ in range(MOST_ALONE + 3):
+                follower.event(event, 0.0)
+            follower.wait(BOUND)
+    assert shadow.counts.unmatched == 3
+    assert all(event.speech_input is None for event in follower._decided)
