@@ -171,7 +171,8 @@ class Pipeline:
         if isinstance(sentinel, OverlapSpeechStarted):
             heard = sentinel.speech_duration + lag
             sentinel = OverlapSpeechStarted(speech_duration=heard, age=heard)
-        elif isinstance(sentinel, OverlapSpeechEnded):
+        else:
+            assert isinstance(sentinel, OverlapSpeechEnded)  # of the agent the VAD knows nothing
             sentinel = OverlapSpeechEnded(age=(sentinel.age or 0.0) + lag)
         return Fallen(entry.position, sentinel)
 
