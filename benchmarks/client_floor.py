@@ -47,7 +47,7 @@ class Bare:
             data = words.view(np.uint8)
             header = b"\x82\xff" + (SAMPLES.nbytes + 8).to_bytes(8, "big") + key.tobytes()[:4]
             data[2:16] = np.frombuffer(header, np.uint8)
-            self.sock.sendall(data[2:])
+            self.sock.sendall(data[2:].data)
         else:
             head = (
                 f"POST /bargein?created_at={self._windows} HTTP/1.1\r\n"

@@ -69,17 +69,19 @@ def test_audiosocket(name: str) -> None:
 
 
 def test_chan_websocket() -> None:
-    with running("asterisk_websocket") as (port, _):
-        with connect(f"ws://127.0.0.1:{port}/media", subprotocols=["media"]) as peer:  # type: ignore[list-item]
-            peer.send(
-                "MEDIA_START connection_id:1 channel:WebSocket/bot/1 channel_id:1.1 format:ulaw "
-                "optimal_frame_size:160 ptime:20"
-            )
-            heard = b""
-            while len(heard) < 1600:
-                message = peer.recv(WAIT)
-                if isinstance(message, bytes):
-                    heard += message
+    with (
+        running("asterisk_websocket") as (port, _),
+        connect(f"ws://127.0.0.1:{port}/media", subprotocols=["media"]) as peer,  # type: ignore[list-item]
+    ):
+        peer.send(
+            "MEDIA_START connection_id:1 channel:WebSocket/bot/1 channel_id:1.1 format:ulaw "
+            "optimal_frame_size:160 ptime:20"
+        )
+        heard = b""
+        while len(heard) < 1600:
+            message = peer.recv(WAIT)
+            if isinstance(message, bytes):
+                heard += message
 
 
 def test_twilio() -> None:
