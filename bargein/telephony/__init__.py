@@ -11,7 +11,7 @@ from typing import Any
 
 _HOMES = {
     "Answer": "line",
-    "AsteriskWebSocketServer": "lines.websocket",
+    "AsteriskWebSocketServer": "lines.chan_websocket",
     "AudioSocketServer": "lines.audiosocket",
     "BargeInPolicy": "policy",
     "Call": "call",
@@ -22,7 +22,7 @@ _HOMES = {
     "EndReason": "line",
     "Line": "line",
     "LineHandler": "line",
-    "MediaStreamsServer": "lines.websocket",
+    "MediaStreamsServer": "lines.media_streams",
     "Part": "prompt",
     "Prompt": "prompt",
     "RtpEndpoint": "lines.rtp",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from bargein.telephony.line import EndReason, Line
@@ -99,6 +101,36 @@ class Broken(Handler):
 
     def on_audio(self, audio: bytes) -> None:
         raise RuntimeError("a bug in a handler")
+
+
+class Warnings(logging.Handler):
+    """Keeps what is logged as a warning or worse; `wait` blocks until there are so many."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+        self._changed = threading.Condition()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with self._changed:
+            self.messages.append(record.getMessage())
+            self._changed.notify_all()
+
+    def wait(self, number: int = 1) -> list[str]:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.messages) >= number, WAIT)
+            return list(self.messages)
+
+
+@contextmanager
+def warnings() -> Iterator[Warnings]:
+    """Keep the lines' warnings, while it is entered."""
+    logger, kept = logging.getLogger("bargein.telephony"), Warnings()
+    logger.addHandler(kept)
+    try:
+        yield kept
+    finally:
+        logger.removeHandler(kept)
 
 
 def refuse(line: Line) -> Handler:
