@@ -184,6 +184,8 @@ class OverlappingSpeechEvent:
 
     def without_arrays(self) -> OverlappingSpeechEvent:
         """Return the same event without its two arrays (what an old queued event is cut to)."""
+        if self.speech_input is None and self.probabilities is None:
+            return self
         return attrs.evolve(self, speech_input=None, probabilities=None)
 
     def to_dict(self, *, arrays: bool = False) -> dict[str, Any]:

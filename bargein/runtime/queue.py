@@ -6,9 +6,8 @@ import logging
 import threading
 from collections import deque
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from bargein.core import OverlappingSpeechEvent
 from bargein.errors import StreamEnded
 
 __all__ = ["EventQueue"]
@@ -50,8 +49,7 @@ class EventQueue(Generic[E]):
             if len(self._events) > self._arrays:
                 at = len(self._events) - self._arrays - 1
                 old, known = self._events[at]
-                if isinstance(old, OverlappingSpeechEvent) and old.speech_input is not None:
-                    self._events[at] = (old.without_arrays(), known)  # type: ignore[assignment]
+                self._events[at] = (_without_arrays(old), known)
             self._changed.notify()
         if warn:
             logger.warning(
@@ -83,3 +81,9 @@ class EventQueue(Generic[E]):
 
     def __len__(self) -> int:
         return len(self._events)
+
+
+def _without_arrays(event: Any) -> Any:
+    """Return an event without its windows; events of kinds that never had any as they are."""
+    strip = getattr(event, "without_arrays", None)
+    return event if strip is None else strip()

@@ -15,7 +15,7 @@ _HOMES = {
     "AudioSocketServer": "lines.audiosocket",
     "BargeInPolicy": "policy",
     "Call": "call",
-    "CallEvent": "call",
+    "CallEvent": "call_events",
     "Dialect": "codecs.dialects",
     "EchoCanceller": "echo",
     "EchoOptions": "echo",

@@ -5,11 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
-
-import attrs
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from bargein.audio import AudioFormat
 from bargein.core import (
@@ -18,11 +15,12 @@ from bargein.core import (
     OverlapSpeechEnded,
     OverlapSpeechStarted,
 )
-from bargein.core.taps import Tap
 from bargein.errors import OptionError, StateError
-from bargein.runtime.queue import EventQueue
 
+from .agent_turns import AgentTurns, PassageReached, PromptHeard, TurnBegan, TurnEvent
+from .call_events import CallEvent, CallEventKind, CallEvents
 from .caller import CallerAudio
+from .ear import Ear
 from .echo import EchoOptions
 from .line import EndReason, Line
 from .pacer import Clear, Mark, Pacer, PacerAction, Passage, Write
@@ -39,7 +37,6 @@ from .policy import (
     PolicyAction,
     PolicyInput,
     PolicyMachine,
-    Resume,
     Stop,
     VerdictGiven,
 )
@@ -54,53 +51,8 @@ __all__ = ["Call", "CallEvent", "CallEventKind"]
 
 logger = logging.getLogger("bargein")
 
-MAX_EVENTS = 1024
-"""Events that wait unread: an hour of a lively call."""
-
-EVENT_ARRAYS = 4
-"""Of them, those whose verdicts keep their windows (96 KB each)."""
-
-CallEventKind = Literal[
-    "agent_started",
-    "agent_ended",
-    "overlap_started",
-    "overlap_ended",
-    "verdict",
-    "ducked",
-    "paused",
-    "resumed",
-    "stopped",
-    "prompt_ended",
-    "dtmf",
-    "error",
-    "ended",
-]
-
 _SILENCES = 0.2
 """Seconds: a shorter gap is heard as silence, as everywhere in the library."""
-
-
-@attrs.frozen(kw_only=True)
-class CallEvent:
-    """What happened in a call. Fields that don't belong to its kind are ``None``."""
-
-    kind: CallEventKind
-    call_id: str
-    at: float
-    """Seconds of the call, by the caller's audio."""
-    time: float
-    """Monotonic seconds."""
-    prompt: Prompt | None = None
-    """The prompt that was heard: of ``stopped``, ``prompt_ended`` and the agent's events."""
-    heard_up_to: int | None = None
-    """Milliseconds of the prompt that the caller has heard: what belongs in a dialogue's
-    history."""
-    verdict: OverlappingSpeechEvent | None = None
-    reason: str | None = None
-    """Of ``stopped`` a `StopReason`'s value, of ``ended`` an `EndReason`, of ``overlap_ended``
-    ``caller_stopped`` or ``agent_ended``."""
-    digit: str | None = None
-    error: Exception | None = None
 
 
 class Call:
@@ -166,21 +118,14 @@ class Call:
             marks=line.marks,
             latency=latency,
         )
+        self._turns = AgentTurns(self._pacer)
         self._policy = PolicyMachine(policy)
         self._position = 0
         """Samples of the caller's audio, and of its gaps."""
-        self._speaking = False
-        self._turn_begin = 0
-        """Where in the programme the agent's turn begins."""
-        self._passage: Passage | None = None
-        self._prompts: deque[Prompt] = deque()
-        """Those that weren't settled yet."""
-        self._ended = False
+        self._end_reason: EndReason | None = None
+        self._stream_over = False
         self._judge_can_be_lost = not detector.has_fallback
-        self._events: EventQueue[CallEvent] = EventQueue(
-            f"the call {line.id}", limit=MAX_EVENTS, arrays=EVENT_ARRAYS
-        )
-        self._listeners = _CallListeners(line.id)
+        self._events = CallEvents(line.id)
         self._tap = tap
         self._caller = CallerAudio(line.format, echo)
         fmt = self._caller.format
@@ -190,7 +135,7 @@ class Call:
             encoding=fmt.encoding,
             vad="silero",
             recorder=recorder,
-            shadow=_Ear(self),
+            shadow=Ear(self),
         )
         """The call's stream of the detector."""
 
@@ -250,18 +195,18 @@ class Call:
         """
         prompt = Prompt(self, LineEncoder(self.line.format), self.line.format.sample_rate)
         with self._lock:
-            if self._ended:
+            if self._end_reason is not None:
                 prompt._settle("stopped")
                 return prompt
-            self._pacer.open()
-            self._prompts.append(prompt)
+            self._turns.open(prompt)
         return prompt
 
     def stop(self) -> None:
         """Drop what the agent is saying, whatever the policy is."""
         with self._lock:
-            after = self._stop("stopped by the program")
-        self._after(after)
+            # The turn is over for the policy, too; what it would undo is undone.
+            self._policy.handle(AgentEnded(), now=self._seconds)
+            self._stop("stopped by the program")
 
     def hang_up(self) -> None:
         """End the call; ``ended`` follows."""
@@ -269,21 +214,17 @@ class Call:
 
     def _append(self, prompt: Prompt, passage: Passage, text: str) -> None:
         with self._lock:
-            if prompt.state == "stopped":  # meanwhile
-                return
-            self._pacer.add(passage)
-            prompt._parts.append((passage, text))
+            self._turns.append(prompt, passage, text)
             self._ticker.add(self)
 
     def _close_prompt(self, prompt: Prompt) -> None:
         with self._lock:
-            if prompt.state in ("queued", "playing"):
-                self._pacer.close()
-                self._ticker.add(self)
+            self._turns.close(prompt)
+            self._ticker.add(self)
 
     def _refresh(self, prompt: Prompt) -> None:
         with self._lock:
-            prompt._update(self._pacer.heard(self._clock()))
+            self._turns.refresh(prompt, self._clock())
 
     # --- the line ---------------------------------------------------------------------------
 
@@ -291,27 +232,20 @@ class Call:
         """Take the caller's audio; see `LineHandler`. Never blocks."""
         now = self._clock()
         with self._lock:
-            if self._ended:
+            if self._end_reason is not None:
                 return
             self._position += len(audio) // self.line.format.frame_width
             reference = self._pacer.reference(now)
             due = self._policy.next_deadline()
-            after: list[Callable[[], None]] = []
             if due is not None and self._seconds >= due:
-                after = self._do(self._policy.handle_deadline(now=self._seconds))
-        self._after(after)
+                self._do(self._policy.handle_deadline(now=self._seconds))
         if self._tap is not None:
             self._tap(audio, reference, now)
-        fmt = self.line.format
-        self._to_stream(
-            reference
-            and (
-                lambda: self.stream.agent_audio(
-                    reference, sample_rate=fmt.sample_rate, encoding=fmt.encoding
-                )
-            ),
-            lambda: self.stream.push_frame(self._caller.push(audio, reference)),
-        )
+        if reference:
+            fmt = self.line.format
+            rate, encoding = fmt.sample_rate, fmt.encoding
+            self._to_stream(self.stream.agent_audio, reference, sample_rate=rate, encoding=encoding)
+        self._to_stream(self.stream.push_frame, self._caller.push(audio, reference))
 
     def on_gap(self, seconds: float) -> None:
         """Take that audio was lost."""
@@ -322,7 +256,7 @@ class Call:
         with self._lock:
             self._position += samples
         self._caller.gap(seconds)
-        self._to_stream(lambda: self.stream.push_gap(seconds))
+        self._to_stream(self.stream.push_gap, seconds)
 
     def on_mark(self, name: str, cleared: bool) -> None:
         """Take a mark that came back."""
@@ -331,7 +265,8 @@ class Call:
 
     def on_dtmf(self, digit: str) -> None:
         """Take a key."""
-        self._emit("dtmf", digit=digit)
+        with self._lock:
+            self._emit("dtmf", digit=digit)
 
     def on_flow(self, writable: bool) -> None:
         """Take whether the peer takes audio."""
@@ -341,22 +276,19 @@ class Call:
     def on_end(self, reason: EndReason) -> None:
         """Take that the line is gone: what is open is settled, then comes ``ended``."""
         with self._lock:
-            if self._ended:
+            if self._end_reason is not None:
                 return
-            self._ended = True
             self._end_reason = reason
-            after = self._stop(None)
-        self._after(after)
+            self._stop(None)
+            if self._turns.silence():  # the stream isn't told: its overlap ends as its input does
+                self._emit("agent_ended")
         # The stream settles its overlap, and tells its ear when all is over.
         self._to_stream(self.stream.end_input)
+        self._end_if_over()
 
-    _end_reason: str = "closed"
-
-    def _to_stream(self, *calls: Any) -> None:
+    def _to_stream(self, call: Callable[..., object], *given: Any, **format: Any) -> None:
         try:
-            for call in calls:
-                if call:
-                    call()
+            call(*given, **format)
         except StateError:  # it has failed or was closed; its ear was told
             logger.debug("%s: the stream takes no more", self.id)
 
@@ -365,130 +297,78 @@ class Call:
     def tick(self, now: float | None = None) -> bool:
         """Hand over audio that is due; for the ticker. Return whether more is to be done."""
         now = self._clock() if now is None or self._clock is not time.monotonic else now
+        told: list[Callable[[], object]] = []
         with self._lock:
+            if self._end_reason is not None:
+                return False
             self._carry(self._pacer.tick(now))
-            after = self._watch_turn(now)
-            again = self._speaking or self._pacer.active
-        self._after(after)
+            for item in self._turns.follow(now):
+                told += self._told(item)
+            again = self._turns.active
+        for tell in told:
+            self._to_stream(tell)
         return again
 
-    def _watch_turn(self, now: float) -> list[Callable[[], None]]:
-        """Find out where the caller is in what the agent says; the lock is held."""
-        pacer = self._pacer
-        heard = pacer.heard(now)
-        after: list[Callable[[], None]] = []
-        if not self._speaking and pacer.clock.handed > self._turn_begin:
-            after += self._agent_started()
-        if self._speaking:
-            passage = pacer.passage(now)
-            if passage is not None and passage is not self._passage:
-                after += self._enter(passage)
-            after += self._settle_heard(heard)
-            if pacer.finished(now):
-                after += self._agent_ended()
-        return after
-
-    def _agent_started(self) -> list[Callable[[], None]]:
-        self._speaking = True
-        return [
-            *self._tell(AgentStarted()),
-            lambda: self._to_stream(self.stream.agent_speech_started),
-            self._event("agent_started", prompt=self._prompts[0] if self._prompts else None),
-        ]
-
-    def _agent_ended(self) -> list[Callable[[], None]]:
-        self._speaking = False
-        self._turn_begin = self._pacer.clock.handed
-        self._passage = None
-        return [
-            lambda: self._to_stream(self.stream.agent_speech_ended),
-            *self._tell(AgentEnded()),
-            self._event("agent_ended"),
-        ]
-
-    def _enter(self, passage: Passage) -> list[Callable[[], None]]:
-        before = True if self._passage is None else self._passage.interruptible
-        self._passage = passage
-        if isinstance(passage.owner, Prompt) and passage.owner.state == "queued":
-            passage.owner._state = "playing"
-        if passage.interruptible is before:
+    def _told(self, item: TurnEvent) -> list[Callable[[], object]]:
+        """Take what became of the agent's turn; return what the stream is told when the lock is
+        free."""
+        if isinstance(item, TurnBegan):
+            self._tell(AgentStarted())
+            self._emit("agent_started", prompt=item.prompt)
+            return [self.stream.agent_speech_started]
+        if isinstance(item, PassageReached):
+            self._tell(PassageStarted(item.interruptible))
             return []
-        return self._tell(PassageStarted(passage.interruptible))
+        if isinstance(item, PromptHeard):
+            prompt = item.prompt
+            self._emit("prompt_ended", prompt=prompt, heard_up_to=prompt.heard_up_to)
+            return []
+        self._tell(AgentEnded())
+        self._emit("agent_ended")
+        return [self.stream.agent_speech_ended]
 
-    def _settle_heard(self, heard: int) -> list[Callable[[], None]]:
-        """Settle prompts that were heard to their ends."""
-        after = []
-        while self._prompts:
-            prompt = self._prompts[0]
-            prompt._update(heard)
-            end = prompt._parts[-1][0].end if prompt._parts else 0
-            if not prompt._ended or heard < end:
-                break
-            self._prompts.popleft()
-            prompt._settle("heard")
-            after.append(self._event("prompt_ended", prompt=prompt, heard_up_to=prompt.heard_up_to))
-        return after
-
-    # --- verdicts and the policy ------------------------------------------------------------
+    # --- verdicts and the policy; the lock is held ------------------------------------------
 
     @property
     def _seconds(self) -> float:
         return self._position / self.line.format.sample_rate
 
-    def _tell(self, item: PolicyInput) -> list[Callable[[], None]]:
-        """Tell the policy, and do what it wants; the lock is held."""
-        return self._do(self._policy.handle(item, now=self._seconds))
+    def _tell(self, item: PolicyInput) -> None:
+        """Tell the policy, and do what it wants."""
+        self._do(self._policy.handle(item, now=self._seconds))
 
-    def _do(self, actions: list[PolicyAction]) -> list[Callable[[], None]]:
+    def _do(self, actions: Iterable[PolicyAction]) -> None:
         now = self._clock()
-        after: list[Callable[[], None]] = []
         for action in actions:
             if isinstance(action, Stop):
-                after += self._stop(action.reason.value)
-            elif isinstance(action, Duck):
-                self._carry(self._pacer.duck(action.gain, now))
-                after.append(self._event("ducked", **self._where(now)))
+                self._stop(action.reason.value)
+                continue
+            kind: CallEventKind
+            if isinstance(action, Duck):
+                kind, carried = "ducked", self._pacer.duck(action.gain, now)
             elif isinstance(action, Pause):
-                self._carry(self._pacer.pause(now))
-                after.append(self._event("paused", **self._where(now)))
-            elif isinstance(action, Resume):
-                self._carry(self._pacer.resume(now))
-                after.append(self._event("resumed", **self._where(now)))
-        return after
+                kind, carried = "paused", self._pacer.pause(now)
+            else:
+                kind, carried = "resumed", self._pacer.resume(now)
+            self._carry(carried)
+            place = self._turns.place(now)
+            self._emit(kind, prompt=place.prompt, heard_up_to=place.heard_up_to)
 
-    def _stop(self, reason: str | None) -> list[Callable[[], None]]:
-        """Drop the programme; the lock is held. ``None``: because the call is over."""
-        now = self._clock()
-        where = self._where(now)["prompt"]
-        self._carry(self._pacer.stop(now))
-        # What can't be taken back is heard: it counts.
-        position = self._pacer.clock.handed
-        after: list[Callable[[], None]] = []
-        for prompt in self._prompts:
-            prompt._update(position)
-            prompt._settle("stopped")
-        if self._prompts and self._speaking and reason is not None:
-            heard = where.heard_up_to if where is not None else 0
-            after.append(self._event("stopped", prompt=where, heard_up_to=heard, reason=reason))
-        for prompt in self._prompts:
-            after.append(self._event("prompt_ended", prompt=prompt, heard_up_to=prompt.heard_up_to))
-        self._prompts.clear()
+    def _stop(self, reason: str | None) -> None:
+        """Drop what the agent is saying. ``None``: because the call is over."""
+        stopped = self._turns.stop(self._clock())
+        self._carry(stopped.actions)
+        place = stopped.place
+        if place is not None and reason is not None:
+            heard = place.heard_up_to
+            self._emit("stopped", prompt=place.prompt, heard_up_to=heard, reason=reason)
+        for prompt in stopped.prompts:
+            self._emit("prompt_ended", prompt=prompt, heard_up_to=prompt.heard_up_to)
         self._ticker.add(self)  # it notices when the rest was heard
-        return after
 
-    def _where(self, now: float) -> dict[str, Any]:
-        """Return which prompt the caller hears, and how much of it was heard."""
-        passage = self._pacer.passage(now)
-        prompt = passage.owner if passage is not None else None
-        if not isinstance(prompt, Prompt):
-            return {"prompt": None, "heard_up_to": None}
-        if not prompt._done.is_set():
-            prompt._update(self._pacer.heard(now))
-        return {"prompt": prompt, "heard_up_to": prompt._heard * 1000 // prompt._rate}
-
-    def _carry(self, actions: list[PacerAction]) -> None:
-        """Do what the pacer wants. The lock is held, for order matters; a line never blocks."""
-        if self._ended:
+    def _carry(self, actions: Iterable[PacerAction]) -> None:
+        """Do what the pacer wants: under the lock, for order matters, and a line never blocks."""
+        if self._end_reason is not None:
             return
         for action in actions:
             if isinstance(action, Write):
@@ -503,38 +383,38 @@ class Call:
     def _heard_of_overlap(self, item: OverlapSpeechStarted | OverlapSpeechEnded) -> None:
         with self._lock:
             if isinstance(item, OverlapSpeechStarted):
-                after = [self._event("overlap_started")]
-                after += self._tell(CallerStarted(item.speech_duration))
+                self._emit("overlap_started")
+                self._tell(CallerStarted(item.speech_duration))
             elif item.agent_ended:
-                after = [self._event("overlap_ended", reason="agent_ended")]
+                self._emit("overlap_ended", reason="agent_ended")
             else:
-                after = [self._event("overlap_ended", reason="caller_stopped")]
-                after += self._tell(CallerStopped())
-        self._after(after)
+                self._emit("overlap_ended", reason="caller_stopped")
+                self._tell(CallerStopped())
 
     def _heard_verdict(self, event: OverlappingSpeechEvent) -> None:
         with self._lock:
-            after = [self._event("verdict", verdict=event), *self._tell(VerdictGiven(event))]
-        self._after(after)
+            self._emit("verdict", verdict=event)
+            self._tell(VerdictGiven(event))
 
     def _heard_error(self, error: InterruptionDetectionError) -> None:
         with self._lock:
-            after = [self._event("error", error=error.error)]
+            self._emit("error", error=error.error)
             if self._judge_can_be_lost:
-                after += self._tell(JudgeLost())
-        self._after(after)
+                self._tell(JudgeLost())
 
     def _stream_ended(self, error: BaseException | None) -> None:
         with self._lock:
-            over = self._ended
-            if error is not None and not over:  # the call goes on by its VAD alone: there is none
-                after = [self._event("error", error=_as_exception(error))]
-            else:
-                after = []
-        self._after(after)
-        if over:
-            self._emit("ended", reason=self._end_reason)
-            self._events.end()
+            self._stream_over = True
+            if error is not None and self._end_reason is None:  # the call goes on, unjudged
+                self._emit("error", error=_as_exception(error))
+        self._end_if_over()
+
+    def _end_if_over(self) -> None:
+        """Give out ``ended`` once the line and the stream are gone, whichever went first."""
+        with self._lock:
+            if self._stream_over and self._end_reason is not None:
+                self._emit("ended", reason=self._end_reason)
+                self._events.end()
 
     # --- events -----------------------------------------------------------------------------
 
@@ -542,7 +422,7 @@ class Call:
         """Call ``listener`` with each event of a kind; without one, return a decorator."""
 
         def add(function: Callable[[CallEvent], object]) -> Callable[[CallEvent], object]:
-            self._listeners.add(kind, function)
+            self._events.add_listener(kind, function)
             return function
 
         return add if listener is None else add(listener)
@@ -552,34 +432,15 @@ class Call:
 
         Raises ``TimeoutError``, and :class:`~bargein.errors.StreamEnded` after ``ended``.
         """
-        return self._events.get(timeout)
+        return self._events.recv(timeout)
 
     def __iter__(self) -> Iterator[CallEvent]:
-        from bargein.errors import StreamEnded
-
-        while True:
-            try:
-                yield self.recv()
-            except StreamEnded:
-                return
-
-    def _event(self, kind: CallEventKind, **fields: Any) -> Callable[[], None]:
-        """Make an event now; what is returned gives it out, when the lock is free."""
-        event = CallEvent(
-            kind=kind, call_id=self.id, at=self._seconds, time=self._clock(), **fields
-        )
-
-        def give() -> None:
-            self._events.put(event, delivered=self._listeners.put(event))
-
-        return give
+        return iter(self._events)
 
     def _emit(self, kind: CallEventKind, **fields: Any) -> None:
-        self._event(kind, **fields)()
-
-    def _after(self, after: list[Callable[[], None]]) -> None:
-        for do in after:
-            do()
+        """Give an event out; under the lock, so that events are in the order of what happened."""
+        at, now = self._seconds, self._clock()
+        self._events.put(CallEvent(kind=kind, call_id=self.id, at=at, time=now, **fields))
 
     # --- the end ----------------------------------------------------------------------------
 
@@ -594,82 +455,6 @@ class Call:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class _Ear(Tap):
-    """Hears what the call's stream finds. It is its own watcher."""
-
-    def __init__(self, call: Call) -> None:
-        self._call = call
-
-    def begin(self, stream_id: str, setup: Any, about: Mapping[str, Any]) -> Tap:
-        return self
-
-    def close(self, timeout: float) -> None:
-        """There is nothing to finish."""
-
-    def machine_input(self, item: Any, now: float) -> None:
-        if isinstance(item, (OverlapSpeechStarted, OverlapSpeechEnded)):
-            self._safely(self._call._heard_of_overlap, item)
-
-    def event(self, event: OverlappingSpeechEvent, offset: float) -> None:
-        self._safely(self._call._heard_verdict, event)
-
-    def error(self, error: InterruptionDetectionError) -> None:
-        self._safely(self._call._heard_error, error)
-
-    def end(self, error: BaseException | None) -> None:
-        self._safely(self._call._stream_ended, error)
-
-    def _safely(self, tell: Callable[[Any], None], what: Any) -> None:
-        try:
-            tell(what)
-        except Exception:  # a tap that raises would end the stream
-            logger.exception("%s: a call couldn't take what its stream found", self._call.id)
-
-
-class _CallListeners:
-    """Functions that are given a call's events, in order, on a thread that lives while it must."""
-
-    def __init__(self, call_id: str) -> None:
-        self._id = call_id
-        self._changed = threading.Condition()
-        self._listeners: list[tuple[str, Callable[[CallEvent], object]]] = []
-        self._waiting: deque[CallEvent] = deque()
-        self._running = False
-
-    def add(self, kind: str, listener: Callable[[CallEvent], object]) -> None:
-        if kind not in CallEventKind.__args__:  # type: ignore[attr-defined]
-            raise OptionError(
-                f"there is no event {kind!r}; expected one of {', '.join(CallEventKind.__args__)}"  # type: ignore[attr-defined]
-            )
-        with self._changed:
-            self._listeners.append((kind, listener))
-
-    def put(self, event: CallEvent) -> bool:
-        """Have the listeners of an event called; return whether there are any."""
-        with self._changed:
-            if all(kind != event.kind for kind, _ in self._listeners):
-                return False
-            self._waiting.append(event)
-            if not self._running:
-                self._running = True
-                threading.Thread(target=self._run, name=f"call-{self._id}", daemon=True).start()
-            return True
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                if not self._waiting:
-                    self._running = False
-                    return
-                event = self._waiting.popleft()
-                listeners = [each for kind, each in self._listeners if kind == event.kind]
-            for listener in listeners:
-                try:
-                    listener(event)
-                except BaseException:  # SystemExit too: the thread isn't the listener's to end
-                    logger.exception("%s: a listener for %r raised", self._id, event.kind)
 
 
 def _silence(fmt: AudioFormat, samples: int) -> bytes:

@@ -209,6 +209,11 @@ class Pacer:
         """Whether the caller has heard the whole programme."""
         return not self.active and self.clock.all_heard(now)
 
+    def silent_from(self, now: float) -> float:
+        """Return when the caller will have heard what was handed over and not taken back."""
+        until = self.clock.silent_from()
+        return now if until is None else until  # a mark that is still out is late by now
+
     def heard(self, now: float) -> int:
         """Return the position up to which the caller has heard."""
         return self.clock.heard(now)

@@ -63,7 +63,7 @@ class Prompt:
         """Milliseconds of it that the caller has heard, most likely."""
         if not self._done.is_set():
             self._call._refresh(self)
-        return self._heard * 1000 // self._rate
+        return self._milliseconds
 
     @property
     def heard_text(self) -> str:
@@ -119,6 +119,10 @@ class Prompt:
         return self._done.wait(timeout)
 
     # --- for the call, with its lock held ---------------------------------------------------
+
+    @property
+    def _milliseconds(self) -> int:
+        return self._heard * 1000 // self._rate
 
     def _update(self, position: int) -> None:
         """Take that the caller has heard the programme up to ``position``."""

@@ -108,9 +108,12 @@ class FakeStream:
     def overlap_ended(self, agent_ended: bool = False) -> None:
         self.tap.machine_input(OverlapSpeechEnded(agent_ended=agent_ended), 0.0)
 
-    def verdict(self, outcome: Outcome, reason: Reason | None = None) -> None:
+    def verdict(self, outcome: Outcome, reason: Reason | None = None, window: Any = None) -> None:
         event = OverlappingSpeechEvent(
-            is_interruption=outcome is Outcome.INTERRUPTION, outcome=outcome, reason=reason
+            is_interruption=outcome is Outcome.INTERRUPTION,
+            outcome=outcome,
+            reason=reason,
+            speech_input=window,
         )
         self.tap.event(event, 0.0)
 

@@ -269,6 +269,55 @@ def test_nothing_is_said_after_a_stop() -> None:
     assert reasons == ["stopped by the program"]
 
 
+def test_what_is_said_right_after_a_stop_is_a_turn_of_its_own() -> None:
+    rig = Rig()
+    rig.call.play(tone(3.0))
+    rig.run(0.5)
+    rig.stream.overlap()
+    rig.stream.verdict(Outcome.INTERRUPTION)
+    sorry = rig.call.play(tone(3.0))  # the caller hears the rest of the first one yet
+    assert rig.stream.log == ["agent started"]
+    rig.run(0.5)
+    assert rig.stream.log == ["agent started", "agent ended", "agent started"]
+    assert (sorry.state, sorry.heard_up_to) == ("playing", 440)
+
+    rig.stream.overlap()
+    rig.stream.verdict(Outcome.INTERRUPTION)
+    assert sorry.state == "stopped"
+    stops = [event.prompt for event in rig.events() if event.kind == "stopped"]
+    assert stops[1:] == [sorry]
+
+
+def test_what_is_said_right_after_a_clear_is_a_turn_of_its_own() -> None:
+    rig = Rig(peer=True)
+    rig.call.play(tone(3.0))
+    rig.run(0.1)
+    rig.call.stop()
+    sorry = rig.call.play(tone(3.0))
+    rig.run(0.1)
+    assert rig.stream.log == ["agent started", "agent ended", "agent started"]
+    assert (sorry.state, sorry.heard_up_to) == ("playing", 100)
+
+
+def test_a_stop_by_the_program_undoes_what_the_policy_did() -> None:
+    rig = Rig(policy=BargeInPolicy(on_speech="duck"))
+    rig.call.play(tone(3.0))
+    rig.run(0.5)
+    rig.stream.overlap()
+    rig.call.stop()
+    rig.run(0.5)
+    assert rig.kinds() == ("agent_started overlap_started ducked stopped prompt_ended agent_ended")
+
+
+def test_an_empty_prompt_alone_is_heard_at_once() -> None:
+    rig = Rig()
+    prompt = rig.call.play(b"")
+    assert rig.call in rig.ticker.calls
+    rig.call.tick()
+    assert prompt.wait(0)
+    assert prompt.state == "heard"
+
+
 def test_an_empty_prompt_is_heard_at_once() -> None:
     rig = Rig()
     empty = rig.call.play(b"")
@@ -419,7 +468,12 @@ def test_the_end_settles_all_and_comes_last() -> None:
     rig.stream.verdict(Outcome.INCONCLUSIVE, Reason.INPUT_ENDED)
     rig.stream.end()
     events = list(rig.call)
-    assert [event.kind for event in events][-3:] == ["overlap_ended", "verdict", "ended"]
+    assert [event.kind for event in events][-4:] == [
+        "agent_ended",
+        "overlap_ended",
+        "verdict",
+        "ended",
+    ]
     assert events[-3].reason == "agent_ended"
     assert events[-1].reason == "hangup"
     late = rig.call.play(tone(1.0))
@@ -449,6 +503,44 @@ def test_a_stream_that_failed_is_told_once_and_the_call_goes_on() -> None:
     assert [event.kind for event in events if event.error] == ["error"]
     rig.stream.end(KeyboardInterrupt())
     assert "error" in rig.kinds()
+
+    rig.call.on_end("hangup")  # the stream is over: nothing more will come of it
+    assert [event.reason for event in rig.call] == ["hangup"]
+
+
+def test_windows_of_verdicts_that_nobody_reads_are_let_go() -> None:
+    rig = Rig()
+    window = np.zeros(48_000, np.int16)
+    for _ in range(20):
+        rig.stream.verdict(Outcome.BACKCHANNEL, window=window)
+    kept = [event.verdict.speech_input is not None for event in rig.events() if event.verdict]
+    assert kept == [False] * 16 + [True] * 4
+
+
+def test_a_listener_that_hangs_holds_a_bounded_number_of_events(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = Rig()
+    begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
+    got: list[str | None] = []
+
+    @rig.call.on("dtmf")
+    def pressed(event: CallEvent) -> None:
+        got.append(event.digit)
+        begun.set()
+        go_on.wait(10)
+        if event.digit == "#":
+            done.set()
+
+    rig.call.on_dtmf("0")
+    assert begun.wait(10)
+    for _ in range(2000):
+        rig.call.on_dtmf("1")
+    rig.call.on_dtmf("#")
+    go_on.set()
+    assert done.wait(10)
+    assert len(got) == 1 + 1024
+    assert caplog.text.count("a listener holds up") == 1
 
 
 def test_listeners_run_on_a_thread_of_the_call() -> None:
