@@ -20,6 +20,7 @@ from tests.server.running import judge
 @pytest.fixture(autouse=True)
 def _own_signals() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
