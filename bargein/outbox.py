@@ -48,7 +48,7 @@ class Hub:
         self.label = label
         self.metadata = metadata
         self.listeners = Listeners()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may close the detector
         self._events: EventQueue[OverlappingSpeechEvent] | None = None
 
     def events(self) -> EventQueue[OverlappingSpeechEvent]:

@@ -27,6 +27,7 @@ from bargein.core.inbox import Inbox
 from bargein.core.pipeline import Pipeline
 from bargein.drivers.protocol import Driver, Host
 from bargein.errors import APIError, BargeinError, StateError
+from bargein.runtime.latch import Latch
 from bargein.runtime.reactor import Handle, Pollable, Reactors, reactors
 
 __all__ = ["Outlet", "Worker"]
@@ -112,7 +113,7 @@ class Worker(Host):
         """Whether all is done, and nothing is left to be waited for."""
         self.again = False
         """Whether there is more to do already."""
-        self._left = threading.Event()
+        self._left = Latch()
 
     # --- any thread -------------------------------------------------------------------------
 
@@ -192,7 +193,7 @@ class Worker(Host):
     @property
     def alive(self) -> bool:
         """Whether a reactor runs it."""
-        return self.handle is not None and not self._left.is_set()
+        return self.handle is not None and not self._left.is_set
 
     @property
     def reconnects(self) -> int:

@@ -293,7 +293,7 @@ class HttpClient:
         self._timeout = timeout
         self._token = token
         self._tls = tls
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may close the detector
         self._idle: list[_Adapter] = []  # each with a connection that is kept alive
         self._process = os.getpid()
         self._proxies = get_environ_proxies(base_url, no_proxy=None)

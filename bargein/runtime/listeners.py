@@ -36,7 +36,7 @@ class Listeners:
     """Who listens for what. Thread-safe; listeners are called outside any lock."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # for a signal's handler
         self._listeners: dict[str, tuple[_Entry, ...]] = dict.fromkeys(EVENT_TYPES, ())
 
     def on(self, kind: str, listener: Callable[[Any], object], *, once: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import queue
@@ -249,6 +250,19 @@ def test_a_stream_may_be_forgotten_while_its_worker_is_locked() -> None:
     worker.join(BOUND)
     assert not worker.alive
     detector.close()
+
+
+def test_a_signals_handler_may_close_wherever_it_comes(transport: str) -> None:
+    """Its thread may hold any of the locks that closing takes."""
+    with Service(transport) as service, service.detector() as detector:
+        caller = Caller(detector)
+        worker, remote = caller.stream._worker, detector.remote
+        client = [remote.client._lock] if transport == "http" else []
+        with contextlib.ExitStack() as held:
+            for lock in (detector._lock, detector._hub._lock, worker._left._changed, *client):
+                held.enter_context(lock)
+            detector.close(BOUND)
+        assert is_over(caller.stream)
 
 
 def test_a_stream_that_ended_may_be_forgotten() -> None:
