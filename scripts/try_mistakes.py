@@ -79,7 +79,7 @@ MISTAKES: list[tuple[int, str, Sequence[Edit]]] = [
         "after a late reply nothing more is sent",
         [
             (
-                "core/machine.py",
+                "core/settling.py",
                 '            self._dispatch.count("timed_out")\n',
                 '            self._dispatch.count("timed_out")\n            self._cutter.stop()\n',
             ),
@@ -127,7 +127,7 @@ MISTAKES: list[tuple[int, str, Sequence[Edit]]] = [
         "a window decides whatever overlap is open",
         [
             (
-                "core/machine.py",
+                "core/settling.py",
                 "        return overlap if overlap is not None and overlap.id == window.overlap "
                 "else None\n",
                 "        return overlap\n",
