@@ -124,6 +124,8 @@ class _Probe(Host):
         self._lock = threading.Lock()
         self._waker = Waker()
         self._poller = select.poll()
+        self._poller.register(self._waker.fileno(), select.POLLIN)
+        self._watched: dict[Pollable, int] = {}
         self._again = False
 
     # what a driver asks for
@@ -144,8 +146,15 @@ class _Probe(Host):
     def fail(self, error: APIError) -> None:
         self.error = self.error or error
 
+    def watch(self, thing: Pollable, mask: int) -> None:
+        if thing not in self._watched:
+            self._watched[thing] = thing.fileno()
+        self._poller.register(self._watched[thing], mask)
+
     def forget(self, thing: Pollable) -> None:
-        """Nothing: what is polled is looked up anew each time."""
+        fd = self._watched.pop(thing, None)
+        if fd is not None:
+            self._poller.unregister(fd)
 
     def wake(self) -> None:
         with self._lock:
@@ -181,17 +190,11 @@ class _Probe(Host):
         """Do what can be done, wait for more, and return the time."""
         now = time.monotonic()
         driver.flush(now)
-        polled = {self._waker.fileno(): select.POLLIN}
-        polled |= {thing.fileno(): mask for thing, mask in driver.polled().items()}
-        for fd, mask in polled.items():
-            self._poller.register(fd, mask)
         due = min(deadline, driver.deadline() or math.inf)
         self._poller.poll(0 if self._again else max(0, math.ceil((due - now) * 1e3)))
-        for fd in polled:
-            self._poller.unregister(fd)
         self._waker.drain()
         now = time.monotonic()
-        self._again = driver.step(now)
+        self._again = driver.step(None, now)
         due = driver.deadline() or math.inf
         if due <= now:
             driver.handle_deadline(now)

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from bargein.core import (
@@ -113,6 +113,8 @@ class Worker(Host):
         """Whether all is done, and nothing is left to be waited for."""
         self.again = False
         """Whether there is more to do already."""
+        self.due: float | None = None
+        """When something is due at the latest, as it was at the end of the last step."""
         self._left = Latch()
 
     # --- any thread -------------------------------------------------------------------------
@@ -214,7 +216,7 @@ class Worker(Host):
 
     # --- the reactor's thread ---------------------------------------------------------------
 
-    def step(self) -> None:
+    def step(self, ready: Collection[Pollable] | None = None) -> None:
         """Do all that can be done now: what came, what was pushed, what is due. Never blocks."""
         now = time.monotonic()
         drivers = self._drivers.values()
@@ -223,21 +225,28 @@ class Worker(Host):
             for driver in drivers:
                 driver.start(now)
         self.again = False
+        late = self.due is not None and self.due <= now
+        if late:  # a reply that has come and that nobody was told of yet counts before that
+            ready = None
         for driver in drivers:
-            if driver.step(now):
+            if driver.step(ready, now):
                 self.again = True
-        if self._inbox.has_items:  # what comes after this look wakes the worker again
+        # Audio that is worth no waking up is worth no look either: it goes with what comes later.
+        # What is there after this look wakes the worker again.
+        if self._inbox.due:
             with self.lock:
                 items = self._inbox.detach()
             for stamped in items:
                 self._take(stamped.item, stamped.now)
             self._published = None
-        self._handle_deadlines()
+        if late:
+            self._handle_deadlines(now)
         if self._published is not self._state:
             self._publish()
         now = time.monotonic()
         for driver in drivers:
             driver.flush(now)
+        self.due = self._earliest()
         if self._results:
             self._deliver()
         if self._ending and not self._results:
@@ -261,8 +270,7 @@ class Worker(Host):
         if self._machine.state is not State.ENDED:
             self._do(self._pipeline.handle, item, now)
 
-    def _handle_deadlines(self) -> None:
-        now = time.monotonic()
+    def _handle_deadlines(self, now: float) -> None:
         deadline = self._machine.next_deadline()
         while deadline is not None and deadline <= now:
             self._do(self._expire, None, now)
@@ -278,17 +286,10 @@ class Worker(Host):
         attention = self._pipeline.attention()
         with self.lock:
             self._inbox.attention = attention
-            if attention.wake_after is not None and self._inbox.waiting >= attention.wake_after:
+            if self._inbox.due:
                 self.again = True
 
-    def polled(self) -> dict[Pollable, int]:
-        """Return what to wait for; see :class:`~bargein.runtime.reactor.Task`."""
-        polled: dict[Pollable, int] = {}
-        for driver in self._drivers.values():
-            polled.update(driver.polled())
-        return polled
-
-    def deadline(self) -> float | None:
+    def _earliest(self) -> float | None:
         """Return when something is due (monotonic seconds)."""
         earliest = self._machine.next_deadline()
         for driver in self._drivers.values():
@@ -363,6 +364,11 @@ class Worker(Host):
     def _fail(self, error: BaseException) -> None:
         with self.lock:
             self.failure = self.failure or error
+
+    def watch(self, thing: Pollable, mask: int) -> None:
+        """Poll a thing from here on; what is ready comes to :meth:`step`."""
+        if self.handle is not None:
+            self.handle.watch(thing, mask)
 
     def forget(self, thing: Pollable) -> None:
         """Poll a thing no more: it is closed next."""

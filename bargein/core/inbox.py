@@ -91,8 +91,8 @@ class Inbox:
     """
 
     __slots__ = (
-        *("format", "waiting", "dropped", "ended", "_items", "_run", "_agent_waiting", "_loud"),
-        *("_controls", "_stale", "_attention", "_wake_after", "_limit"),
+        *("format", "waiting", "dropped", "ended", "due", "_items", "_run", "_agent_waiting"),
+        *("_loud", "_controls", "_stale", "_attention", "_wake_after", "_limit"),
     )
 
     def __init__(self, format: AudioFormat | None = None) -> None:
@@ -102,6 +102,8 @@ class Inbox:
         self.dropped = 0.0
         """Seconds of audio lost, ever."""
         self.ended = False
+        self.due = False
+        """Whether what waits is worth the worker's time. Any thread may look, without the lock."""
         self._items: deque[Stamped | _Run] = deque()
         self._run: _Run | None = None
         self._agent_waiting = 0.0
@@ -122,6 +124,7 @@ class Inbox:
         self._attention = attention
         self._stale = False
         self._apply()
+        self.due = self.due or self.waiting >= self._wake_after
 
     def _apply(self) -> None:
         """Work out from what is wanted, at this rate, when to wake and when to let audio go."""
@@ -135,11 +138,6 @@ class Inbox:
     @property
     def _keep(self) -> int | None:
         return None if self._controls or self._stale else self._attention.keep
-
-    @property
-    def has_items(self) -> bool:
-        """Whether anything waits. Any thread, without the lock."""
-        return bool(self._items)
 
     # --- the caller's thread ----------------------------------------------------------------
 
@@ -169,7 +167,9 @@ class Inbox:
         run.end += samples
         run.now = now
         self.waiting = waiting = self.waiting + samples
-        return waiting >= self._wake_after
+        if waiting >= self._wake_after:
+            self.due = True
+        return self.due
 
     def put(self, item: Any, now: float) -> bool:
         """Take a control item; the worker is always to be woken.
@@ -185,6 +185,7 @@ class Inbox:
         self.ended = self.ended or isinstance(item, (EndOfInput, Close))
         self._items.append(Stamped(item, now))
         self._run = None
+        self.due = True
         return True
 
     def voice_activity(self, probability: float, now: float) -> bool:
@@ -213,6 +214,7 @@ class Inbox:
         else:
             run.marks.append(mark)
         self._loud = self._loud or not quiet
+        self.due = self.due or not quiet
         return not quiet
 
     def agent_audio(self, frame: Any, format: AudioFormat | None, now: float) -> bool:
@@ -228,7 +230,10 @@ class Inbox:
         self._agent_waiting += item.duration
         if self._agent_waiting > MAX_WAITING:
             self._shed_agent(run)
-        return self._agent_waiting >= AGENT_AUDIO_STEP
+        if self._agent_waiting < AGENT_AUDIO_STEP:
+            return False
+        self.due = True
+        return True
 
     def _begin_run(self, fmt: AudioFormat | None) -> _Run:
         """Begin a stretch of audio and marks; ``None``: of marks, while the format is open."""
@@ -236,6 +241,7 @@ class Inbox:
         if self.format is None and fmt is not None:
             self.format = fmt
             self._items.append(Stamped(SetFormat(fmt), 0.0))
+            self.due = True
             self._apply()
         fmt = self.format or AudioFormat()
         self._run = run = _Run(fmt.frame_width, fmt.sample_rate)
@@ -292,6 +298,7 @@ class Inbox:
         self._run = None
         self.waiting = 0
         self._agent_waiting = 0.0
+        self.due = False
         self._loud = self._controls = False
         self._stale = bool(items)
         self._apply()

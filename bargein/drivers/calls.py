@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import attrs
@@ -138,7 +138,7 @@ class CallDriver:
         if call.abort is not None:
             call.abort()
 
-    def step(self, now: float) -> bool:
+    def step(self, ready: Collection[Pollable] | None, now: float) -> bool:
         while self._news:
             news = self._news.popleft()
             window_id = news.call.window_id
@@ -157,9 +157,6 @@ class CallDriver:
 
     def update(self, settings: Settings, now: float) -> None:
         self._host.tell(settings, now)
-
-    def polled(self) -> dict[Pollable, int]:
-        return {}
 
     def flush(self, now: float) -> None: ...
 

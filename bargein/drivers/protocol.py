@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 from bargein.core import Input, Judge, Settings, State, Window
@@ -26,6 +27,9 @@ class Host(Protocol):
 
     def fail(self, error: APIError) -> None:
         """End the stream by this error."""
+
+    def watch(self, thing: Pollable, mask: int) -> None:
+        """Poll a thing for this mask (``select.poll``'s), and tell :meth:`Driver.step`."""
 
     def forget(self, thing: Pollable) -> None:
         """Poll a thing no more: it is closed next."""
@@ -66,11 +70,12 @@ class Driver(Protocol):
     def update(self, settings: Settings, now: float) -> None:
         """The user wants other settings."""
 
-    def polled(self) -> dict[Pollable, int]:
-        """Return what to poll, with ``select.poll``'s event masks."""
+    def step(self, ready: Collection[Pollable] | None, now: float) -> bool:
+        """Read what came and tell the host; return whether more is waiting already.
 
-    def step(self, now: float) -> bool:
-        """Read what came and tell the host; return whether more is waiting already."""
+        ``ready`` are the polled things that have something, not all of them this driver's;
+        ``None``: any may have.
+        """
 
     def flush(self, now: float) -> None:
         """Send what was queued in this step."""

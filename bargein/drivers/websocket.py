@@ -13,7 +13,7 @@ import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from bargein.core import Judge, Prediction, Reply, Settings, State, Window, WindowSent
@@ -148,6 +148,8 @@ class WebSocketDriver:
         self._loop = ConnectionLoop(machine, host, self._act)
         self._attempts: dict[int, _Attempt] = {}
         self._connections: dict[int, WebSocketConnection] = {}
+        self._watched: dict[int, bool] = {}
+        """Whether each connection is polled for writing, beside reading."""
         self._serving: int | None = None
         self._queue: dict[int, Window] = {}
         self._news: deque[tuple[int, object, float]] = deque()
@@ -189,34 +191,37 @@ class WebSocketDriver:
     def update(self, settings: Settings, now: float) -> None:
         self._loop.feed(Update(settings), now)
 
-    def polled(self) -> dict[Pollable, int]:
-        return {
-            connection: select.POLLIN | (select.POLLOUT if connection.wants_write else 0)
-            for connection in self._connections.values()
-        }
-
-    def step(self, now: float) -> bool:
+    def step(self, ready: Collection[Pollable] | None, now: float) -> bool:
         while self._news:
             self._take_news(*self._news.popleft())
         again = False
         for session, connection in tuple(self._connections.items()):
-            for event in connection.read():
-                self._take_event(session, event, now)
-            again |= connection.read_now
+            if ready is None or connection in ready or connection.read_now:
+                for event in connection.read():
+                    self._take_event(session, event, now)
+                again |= connection.read_now
         return again
 
     def flush(self, now: float) -> None:
         for session, connection in tuple(self._connections.items()):
             if connection.backlog:
                 self._note_sent(connection.flush(), now)
-            while session == self._serving and self._queue and not connection.backlog:
-                window = self._queue.pop(next(iter(self._queue)))
-                connection.send_window(window.id, window.samples)
-                self._note_sent(connection.flush(), now)
-                if connection.read_now:
-                    break  # sending failed: what is left goes to another connection
+            if session == self._serving and self._queue:
+                self._send_windows(connection, now)
             if connection.read_now:
                 self._host.wake()
+            writes = connection.wants_write
+            if writes is not self._watched.get(session):
+                self._watched[session] = writes
+                self._host.watch(connection, select.POLLIN | (select.POLLOUT if writes else 0))
+
+    def _send_windows(self, connection: WebSocketConnection, now: float) -> None:
+        while self._queue and not connection.backlog:
+            window = self._queue.pop(next(iter(self._queue)))
+            connection.send_window(window.id, window.samples)
+            self._note_sent(connection.flush(), now)
+            if connection.read_now:
+                break  # sending failed: what is left goes to another connection
 
     def _note_sent(self, begun: list[int], now: float) -> None:
         for window_id in begun:
@@ -290,7 +295,8 @@ class WebSocketDriver:
         connection = self._connections.pop(session, None)
         if connection is not None:
             connection.flush()  # the answer to its CLOSE, if that is what is queued
-            self._host.forget(connection)
+            if self._watched.pop(session, None) is not None:
+                self._host.forget(connection)
             connection.close()
         if self._serving == session:
             self._serving = None

@@ -16,7 +16,7 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import Any, Protocol
 
 from .waker import Waker
@@ -56,14 +56,14 @@ class Task(Protocol):
     over: bool
     """Whether it has ended."""
 
-    def step(self) -> None:
-        """Do all that can be done now."""
+    due: float | None
+    """When to call :meth:`step` at the latest (monotonic seconds); read after each step."""
 
-    def polled(self) -> Mapping[Any, int]:
-        """Return what to wait for: :class:`Pollable` to ``select.poll``'s event mask."""
+    def step(self, ready: Collection[Pollable] | None = None) -> None:
+        """Do all that can be done now; ``ready`` are those of the watched things that are.
 
-    def deadline(self) -> float | None:
-        """Return when to call :meth:`step` at the latest (monotonic seconds)."""
+        ``None``: nobody knows, so all may be.
+        """
 
     def fail_by(self, error: BaseException) -> None:
         """End because of an error of its own, which is logged already."""
@@ -75,7 +75,7 @@ class Task(Protocol):
 class Handle:
     """A task's place in its reactor."""
 
-    __slots__ = ("_reactor", "called", "due", "gone", "task", "watched")
+    __slots__ = ("_reactor", "called", "due", "gone", "ready", "task", "watched")
 
     def __init__(self, reactor: Reactor, task: Task) -> None:
         self._reactor = reactor
@@ -83,8 +83,12 @@ class Handle:
         self.called = False
         """Whether its turn comes without anybody calling once more."""
         self.due: float | None = None
+        """When it is called at the latest. The task may have put it off meanwhile: it is asked
+        then, for timers are mostly put off, and moving each time costs more than a call in vain."""
         self.gone = False
-        self.watched: dict[Any, int] = {}
+        self.ready: list[Pollable] = []
+        """What was found ready since its last turn."""
+        self.watched: dict[Pollable, int] = {}
         """What is polled for it, and with which descriptor it was registered."""
 
     def wake(self) -> None:
@@ -99,6 +103,13 @@ class Handle:
             except BaseException:  # a signal's: what is called and isn't would never be again
                 self.called = False
                 raise
+
+    def watch(self, thing: Pollable, mask: int) -> None:
+        """Poll a thing for ``mask`` (``select.poll``'s) from here on. The reactor's thread only.
+
+        It is told to the task's step until :meth:`forget`.
+        """
+        self._reactor.watch(self, thing, mask)
 
     def forget(self, thing: Pollable) -> None:
         """Poll a thing no more, which is about to be closed. The reactor's thread only.
@@ -125,9 +136,8 @@ class Reactor:
         self._rousing = threading.RLock()
         self._poller = _Poller(use_epoll)
         self._poller.register(self._waker.fileno(), select.POLLIN)
-        self._handles: dict[int, Handle] = {}
-        """Who is interested in a descriptor."""
-        self._masks: dict[int, int] = {}
+        self._watched: dict[int, tuple[Handle, Pollable]] = {}
+        """Who is interested in a descriptor, and as what."""
         self._ready: deque[Handle] = deque()
         self._dues: list[tuple[float, int, Handle]] = []
         """A heap. An entry counts if it is its handle's ``due``; others are left until they come
@@ -177,19 +187,19 @@ class Reactor:
         events = self._poller.poll(timeout)
         self._asleep = False
         for fd, _ in events:
-            handle = self._handles.get(fd)
-            if handle is not None:
-                handle.wake()
-            else:
+            watched = self._watched.get(fd)
+            if watched is None:
                 self._waker.drain()
-        self._looked = time.monotonic()
-        if self._dues:
-            now = time.monotonic()
-            while self._dues and self._dues[0][0] <= now:
-                due, _, handle = heapq.heappop(self._dues)
-                if handle.due == due:
-                    handle.due = None
-                    handle.wake()
+            else:
+                handle, thing = watched
+                handle.ready.append(thing)
+                handle.wake()
+        self._looked = now = time.monotonic()
+        while self._dues and self._dues[0][0] <= now:
+            due, _, handle = heapq.heappop(self._dues)
+            if handle.due == due:
+                handle.due = None
+                handle.wake()
 
     def _time_left(self) -> float | None:
         """Return the seconds until something is due; ``None``: nothing is."""
@@ -214,16 +224,20 @@ class Reactor:
     def _look(self, first: set[Handle]) -> None:
         """Give those a turn now for whom something has come since the last look."""
         for fd, _ in self._poller.poll(0.0):
-            handle = self._handles.get(fd)
-            if handle is not None and handle not in first:
+            watched = self._watched.get(fd)
+            if watched is not None and watched[0] not in first:
+                handle, thing = watched
                 first.add(handle)
+                if thing not in handle.ready:  # it may be known to be, and wait for its turn
+                    handle.ready.append(thing)
                 self._step(handle)
         self._looked = time.monotonic()
 
     def _step(self, handle: Handle) -> None:
         task = handle.task
+        ready, handle.ready = handle.ready, []
         try:
-            task.step()
+            task.step(ready)
             if not task.over:
                 self._look_after(handle)
                 return
@@ -233,46 +247,36 @@ class Reactor:
         self._leave(handle)
 
     def _look_after(self, handle: Handle) -> None:
-        """Wait for what the task waits for now."""
+        """Call it again when it wants to be."""
         task = handle.task
-        self._watch(handle, task.polled())
-        due = task.deadline()
-        if due != handle.due:
+        due = task.due
+        if due is not None and (handle.due is None or due < handle.due):
             handle.due = due
-            if due is not None:
-                heapq.heappush(self._dues, (due, next(self._numbers), handle))
+            heapq.heappush(self._dues, (due, next(self._numbers), handle))
         if task.again:
             handle.wake()
 
-    def _watch(self, handle: Handle, wanted: Mapping[Any, int]) -> None:
-        # What a task has closed may have its number in use again. So things are told apart by
-        # identity, and what is gone is taken off before the new is put on.
-        watched = handle.watched
-        for thing in [thing for thing in watched if thing not in wanted] if watched else ():
-            self._unwatch(watched.pop(thing))
-        for thing, mask in wanted.items():
-            fd = watched.get(thing)
-            if fd is None:
-                fd = thing.fileno()
-                self._poller.register(fd, mask)
-                watched[thing], self._handles[fd], self._masks[fd] = fd, handle, mask
-            elif self._masks[fd] != mask:
-                self._poller.modify(fd, mask)
-                self._masks[fd] = mask
+    def watch(self, handle: Handle, thing: Pollable, mask: int) -> None:
+        """See :meth:`Handle.watch`."""
+        fd = handle.watched.get(thing)
+        if fd is None:
+            fd = thing.fileno()
+            self._poller.register(fd, mask)
+            handle.watched[thing], self._watched[fd] = fd, (handle, thing)
+        else:
+            self._poller.modify(fd, mask)
 
-    def forget(self, handle: Handle, thing: Any) -> None:
+    def forget(self, handle: Handle, thing: Pollable) -> None:
         """See :meth:`Handle.forget`."""
         fd = handle.watched.pop(thing, None)
         if fd is not None:
-            self._unwatch(fd)
-
-    def _unwatch(self, fd: int) -> None:
-        self._poller.unregister(fd)
-        del self._handles[fd], self._masks[fd]
+            self._poller.unregister(fd)
+            del self._watched[fd]
 
     def _leave(self, handle: Handle) -> None:
         handle.gone, handle.due = True, None
-        self._guard(self._watch, handle, {})
+        for thing in tuple(handle.watched):
+            self._guard(self.forget, handle, thing)
         self._guard(handle.task.leave)
         self._group.leave(self, handle)
 

@@ -258,6 +258,9 @@ class StillWorker(Host):
             actions += self._machine.handle(OverlapSpeechEnded(), now=now)
         return actions + self._machine.handle(Close(), now=now)
 
+    def watch(self, thing: Pollable, mask: int) -> None:
+        """Nothing is polled."""
+
     def forget(self, thing: Pollable) -> None:
         """Nothing is polled."""
 

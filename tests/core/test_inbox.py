@@ -235,10 +235,21 @@ def test_marks_older_than_what_was_shed_come_first() -> None:
     assert kinds == [Skip, VoiceActivity, Audio]
 
 
-def test_whether_anything_waits_can_be_asked_without_taking_it() -> None:
+def test_what_is_worth_no_waking_up_is_worth_no_look() -> None:
     inbox = Inbox(MULAW)
-    assert not inbox.has_items
-    inbox.push(bytes(160), 0.0)
-    assert inbox.has_items
+    inbox.attention = Attention(wake_after=320)
+    assert not inbox.push(bytes(160), 0.0)
+    assert not inbox.due
+    assert inbox.push(bytes(160), 0.0)
+    assert inbox.due
     inbox.take()
-    assert not inbox.has_items
+    assert not inbox.due
+    inbox.push(bytes(160), 0.0)
+    inbox.attention = Attention(wake_after=160)  # the worker wants less than what waits already
+    assert inbox.due
+
+
+def test_a_first_frame_that_brings_its_format_is_due() -> None:
+    inbox = Inbox()
+    assert inbox.push(bytes(160), 0.0)
+    assert inbox.due

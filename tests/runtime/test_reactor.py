@@ -9,7 +9,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import pytest
@@ -31,18 +31,23 @@ class Task:
         self.due: float | None = None
         self.things: dict[socket.socket, int] = {}
         self.log: queue.Queue[str] = queue.Queue()
+        self.ready: Collection[Any] | None = None
         self.thread = ""
 
-    def step(self) -> None:
+    def step(self, ready: Collection[Any] | None = None) -> None:
         self.thread = threading.current_thread().name
+        self.ready = ready
         self.does(self)
+        self.watch()
         self.log.put("step")
 
-    def polled(self) -> dict[socket.socket, int]:
-        return self.things
-
-    def deadline(self) -> float | None:
-        return self.due
+    def watch(self) -> None:
+        assert self.handle is not None
+        for thing in tuple(self.handle.watched):
+            if thing not in self.things:
+                self.handle.forget(thing)
+        for thing, mask in self.things.items():
+            self.handle.watch(thing, mask)
 
     def fail_by(self, error: BaseException) -> None:
         self.log.put(f"failed by {error!r}")
@@ -290,9 +295,46 @@ def test_a_descriptor_that_cannot_be_watched_ends_its_task(
     task.things = {closed: select.POLLIN}
     with caplog.at_level(logging.CRITICAL):
         reactors.add(task)
-        task.expect("step")
         assert task.log.get(timeout=BOUND).startswith("failed by ")
         task.expect("left")
+
+
+def test_a_step_is_told_what_is_ready(reactors: Reactors) -> None:
+    near, far = socket.socketpair()
+    told = []
+
+    def read(task: Task) -> None:
+        told.append(task.ready)
+        if task.ready:
+            near.recv(16)
+
+    with near, far:
+        task = Task(read)
+        task.things = {near: select.POLLIN}
+        reactors.add(task)
+        task.expect("step")
+        far.send(b"x")
+        task.expect("step")
+        task.wake()
+        task.expect("step")
+        assert told == [[], [near], []]
+        task.end()
+
+
+def test_a_deadline_that_is_put_off_is_kept_all_the_same(reactors: Reactors) -> None:
+    moments: list[float] = []
+
+    def put_off(task: Task) -> None:
+        moments.append(time.monotonic())
+        task.due = moments[0] + (0.02 if len(moments) == 1 else 0.06)
+        if time.monotonic() >= moments[0] + 0.06:
+            task.due = None
+
+    task = Task(put_off)
+    reactors.add(task)
+    task.expect("step", "step", "step")
+    assert moments[2] >= moments[0] + 0.06
+    task.end()
 
 
 def test_who_is_current(reactors: Reactors) -> None:

@@ -58,10 +58,7 @@ class Driver:
 
     def update(self, settings: Settings, now: float) -> None: ...
 
-    def polled(self) -> dict[int, int]:
-        return {}
-
-    def step(self, now: float) -> bool:
+    def step(self, ready: Any, now: float) -> bool:
         return False
 
     def flush(self, now: float) -> None: ...
