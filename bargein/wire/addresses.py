@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from typing import Literal
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import attrs
 
@@ -37,6 +37,7 @@ _STAGING_MARK = ".staging.livekit.cloud"
 _GATEWAY_HOSTS = frozenset({urlsplit(DEFAULT_GATEWAY).hostname, urlsplit(STAGING_GATEWAY).hostname})
 _SECURE = frozenset({"https", "wss"})
 _SCHEMES = frozenset({"http", "https", "ws", "wss"})
+_ASCII = "".join(map(chr, range(0x21, 0x7F)))  # what of a path is left as it is given
 
 Transport = Literal["websocket", "http"]
 
@@ -96,7 +97,7 @@ def resolve_endpoint(
     """
     url, source = _choose_url(environ, base_url)
     parts = _check_url(url, source)
-    url = f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+    url = f"{parts.scheme}://{_ascii_netloc(parts, source)}{quote(parts.path, _ASCII)}".rstrip("/")
     gateway = _is_gateway(parts)
     if transport not in (None, "websocket", "http"):
         raise OptionError(f"the transport is {transport!r}; expected 'websocket' or 'http'")
@@ -161,6 +162,18 @@ def _check_url(url: str, source: str) -> SplitResult:
     if parts.query or parts.fragment:
         raise OptionError(f"{source} is {url!r}, with a query or a fragment; {expected}, no more")
     return parts
+
+
+def _ascii_netloc(parts: SplitResult, source: str) -> str:
+    """Return host and port as they go over the wire: names of other alphabets in punycode."""
+    host = parts.hostname or ""
+    try:
+        name = host.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise OptionError(f"{source} names {host!r}, which can't be a host's name") from error
+    if host.isascii():
+        return parts.netloc
+    return name if parts.port is None else f"{name}:{parts.port}"
 
 
 def _is_gateway(parts: SplitResult) -> bool:

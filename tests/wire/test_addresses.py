@@ -97,6 +97,8 @@ def test_an_unknown_transport_is_refused() -> None:
         ("http://h/\r\nX: y", "a control character"),
         ("http://h?x=1", "a query"),
         ("http://h#x", "a fragment"),
+        (f"http://{64 * 'h'}", "can't be a host's name"),
+        ("http://a..b", "can't be a host's name"),
         (5, "base_url is a int"),
     ],
 )
@@ -106,6 +108,20 @@ def test_an_address_that_cannot_be_used(base_url: Any, complaint: str) -> None:
 
     assert complaint in str(caught.value)
     assert "base_url" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "sent"),
+    [
+        ("https://bücher.example/v1", "https://xn--bcher-kva.example/v1"),
+        ("ws://例え.example:8080", "ws://xn--r8jz45g.example:8080"),
+        ("http://h/ü/%20/a:b@c", "http://h/%C3%BC/%20/a:b@c"),
+        ("http://My_Host:80", "http://My_Host:80"),
+        ("http://[::1]:80/v1", "http://[::1]:80/v1"),
+    ],
+)
+def test_an_address_is_ascii_as_it_goes_over_the_wire(base_url: str, sent: str) -> None:
+    assert resolve(base_url=base_url).base_url == sent
 
 
 def test_the_variable_is_named_that_holds_a_bad_address() -> None:
