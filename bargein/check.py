@@ -45,8 +45,8 @@ second costs what each window of a call will."""
 GOODBYE = 0.2
 """Seconds that a server has to answer our goodbye: somebody waits for the report."""
 
-_WRONG_PLACE = (404, 405, 410)
-"""Statuses of a server that is there and knows no ``/bargein``."""
+_WRONG_PLACE = (404, 405, 410, 426)
+"""Statuses of a server that is there and knows no ``/bargein``, or not by this transport."""
 
 Subject = Literal["address", "credentials", "judgement", "latency"]
 Level = Literal["ok", "warning", "problem"]
@@ -294,7 +294,7 @@ def _subject(probe: _Probe, error: APIError) -> Subject:
     if isinstance(error, APIStatusError):
         if error.status_code in (401, 403):
             return "credentials"
-        wrong_place = error.status_code in _WRONG_PLACE or 300 <= error.status_code < 400
+        wrong_place = error.status_code in _WRONG_PLACE or error.status_code < 400
         return "address" if wrong_place else "judgement"
     if probe.round_trips or (isinstance(error, APITimeoutError) and probe.ready_at is not None):
         return "judgement"

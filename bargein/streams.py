@@ -13,7 +13,7 @@ from bargein.core import InterruptionOptions, Judge, JudgeSettings, Settings
 from bargein.core.connect_options import APIConnectOptions
 from bargein.drivers.calls import BackendDriver
 from bargein.drivers.http import HttpDriver
-from bargein.drivers.http_client import HttpRequest
+from bargein.drivers.http_adapter import HttpRequest
 from bargein.drivers.protocol import Driver, Host
 from bargein.drivers.websocket import WebSocketDriver
 from bargein.errors import APITimeoutError, FrameError

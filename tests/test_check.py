@@ -176,6 +176,7 @@ def test_a_name_that_nobody_has(scheme: str, monkeypatch: pytest.MonkeyPatch) ->
         ("401 Unauthorized", "credentials", "check api_key and api_secret"),
         ("404 Not Found", "address", "check base_url"),
         ("307 Temporary Redirect", "address", "redirects aren't followed"),
+        ("426 Upgrade Required", "address", "give transport="),
         ("429 Too Many Requests", "judgement", "too many requests"),
         ("503 Service Unavailable", "judgement", "status 503"),
     ],

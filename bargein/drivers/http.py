@@ -22,7 +22,8 @@ from bargein.errors import APIError, ProtocolError
 from bargein.runtime.pool import Pool
 
 from .calls import Call, CallDriver
-from .http_client import HttpClient, HttpRequest
+from .http_adapter import HttpRequest
+from .http_client import HttpClient
 from .loop import ConnectionLoop
 from .protocol import Host
 

@@ -72,6 +72,8 @@ def _retryable(status: int, retry_after: float | None) -> bool:
 
 
 def _advice(status: int, retry_after: float | None) -> str:
+    if status < 300 or status in (405, 426):  # 2xx: to a handshake, which wants 101
+        return "it wants another transport there: check base_url, or give transport="
     if 300 <= status < 400:
         return "redirects aren't followed: give the address that it leads to as base_url"
     if status in (401, 403):

@@ -39,6 +39,8 @@ def test_429_may_be_tried_again_where_it_says_when() -> None:
 @pytest.mark.parametrize(
     ("status", "advice"),
     [
+        (200, "give transport="),
+        (426, "give transport="),
         (307, "redirects aren't followed"),
         (401, "check api_key"),
         (404, "check base_url"),
