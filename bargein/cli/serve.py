@@ -14,6 +14,8 @@ from .exits import ExitCode
 
 __all__ = ["add_arguments", "run"]
 
+logger = logging.getLogger("bargein.server")
+
 _LIMITS = {
     "threads": int,
     "max_sessions": int,
@@ -49,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until told to stop; return the exit code."""
     try:
-        from bargein.server.config import ServerConfig, read_keys
+        from bargein.server.config import SECRET_BYTES, ServerConfig, read_keys
         from bargein.server.run import serve
     except ModuleNotFoundError as error:
         raise MissingExtraError("bargein serve", "server") from error
@@ -59,9 +61,14 @@ def run(arguments: argparse.Namespace) -> int:
         raise OptionError("--certificate and --key go together; give both, or neither for no TLS")
     if arguments.workers < 1:
         raise OptionError(f"--workers came as {arguments.workers}; expected 1 or more")
+    if not 0 <= arguments.port <= 65_535:
+        raise OptionError(f"--port came as {arguments.port}; expected 0 to 65535")
     given = {name: getattr(arguments, name) for name in _LIMITS}
     config = ServerConfig(keys=keys, **{k: v for k, v in given.items() if v is not None})
     _set_up_logs(arguments.verbose)
+    for key, secret in keys.items():
+        if len(secret.encode()) < SECRET_BYTES:
+            logger.warning("the secret of the key %r is short; give it 32 characters or more", key)
     scheme = "https" if arguments.certificate else "http"
 
     def ready(port: int) -> None:

@@ -33,6 +33,13 @@ __all__ = ["create_app"]
 logger = logging.getLogger("bargein.server")
 access = logging.getLogger("bargein.server.access")
 
+READY_PATIENCE, LIVE_PATIENCE = 5.0, 30.0
+"""Seconds for which the judge may be busy with the same windows before the server isn't ready, and
+before it is better started again: 10 and 60 times what one that is overloaded takes."""
+
+JUDGE_PATIENCE = 10.0
+"""Seconds after which a window over HTTP is answered without a verdict; clients wait for 0.7 s."""
+
 _names = itertools.count(1)
 
 
@@ -73,6 +80,9 @@ def _log_access(**fields: object) -> None:
 
 
 async def _healthz(request: Request) -> Response:
+    service: Service = request.app.state.service
+    if service.engine.busy_for() > LIVE_PATIENCE:
+        return PlainTextResponse("the judge hangs\n", 503)
     return PlainTextResponse("ok\n")
 
 
@@ -80,6 +90,8 @@ async def _readyz(request: Request) -> Response:
     service: Service = request.app.state.service
     if service.draining:
         return PlainTextResponse("draining\n", 503)
+    if service.engine.busy_for() > READY_PATIENCE:
+        return PlainTextResponse("the judge hangs\n", 503)
     return PlainTextResponse("ready\n")
 
 
@@ -94,25 +106,25 @@ async def _metrics(request: Request) -> Response:
 async def _serve_websocket(socket: WebSocket) -> None:
     service: Service = socket.app.state.service
     began = time.monotonic()
+    name = f"{os.getpid()}-{next(_names)}"
     try:
         key = service.admit(socket.headers.get("authorization"))
-        service.open_session(key)
+        place = service.open_session(key, name)
     except Refusal as refusal:
         service.metrics.refused.labels(refusal.reason).inc()
         _log_access(path="/bargein", kind="websocket", status=refusal.status, why=str(refusal))
         await socket.send_denial_response(_refusal_response(refusal))
         return
-    name = f"{os.getpid()}-{next(_names)}"
     task = asyncio.current_task()
     assert task is not None
     service.sessions.add(task)
     why = "an error of the server's"
     try:
         await socket.accept()
-        why = await WebSocketSession(service, socket, name).run()
+        why = await WebSocketSession(service, socket, name, place).run()
     finally:
         service.sessions.discard(task)
-        service.close_session(key)
+        service.close_session(key, place)
         _log_access(
             path="/bargein",
             kind="websocket",
@@ -159,7 +171,7 @@ async def _judge_window(service: Service, request: Request, came: float) -> Resp
     engine = service.engine
     if engine.waiting >= service.config.max_waiting:
         raise Refusal(503, "the server is busy", reason="busy", retry_after=RETRY_AFTER)
-    place = engine.open_place("http")
+    place = service.open_place("http")
     future: asyncio.Future[Prediction | Exception] = asyncio.get_running_loop().create_future()
 
     def answer(result: Prediction | Exception) -> None:
@@ -194,10 +206,12 @@ async def _unless_gone(
     gone = asyncio.ensure_future(request.receive())  # all that still comes is the end
     either: set[asyncio.Future[Any]] = {gone, future}
     try:
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if not future.done():
+        await asyncio.wait(either, timeout=JUDGE_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        if future.done():
+            return future.result()
+        if gone.done():
             raise ClientDisconnect
-        return future.result()
+        raise Refusal(503, "the judge is too slow", reason="busy", retry_after=RETRY_AFTER)
     finally:
         gone.cancel()
 

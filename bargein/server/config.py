@@ -16,6 +16,13 @@ __all__ = ["ServerConfig", "read_keys"]
 KEY_VARIABLE = "BARGEIN_API_KEY"
 SECRET_VARIABLE = "BARGEIN_API_SECRET"
 
+MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
+"""Environment: where prometheus_client keeps figures, so that workers' can be summed. It must be
+there when that library is imported; so ``run`` imports nothing that does before it has said so."""
+
+SECRET_BYTES = 32
+"""That a secret should have at least: as many as HS256's signatures (RFC 7518, 3.2)."""
+
 WINDOW_BYTES = 96_000
 """A window of 3 s at 16 kHz, 16 bits: the longest that any client may send."""
 

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import queue
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+
+import attrs
 
 from bargein.backends import Backend, BatchBackend, Session
 from bargein.core import Prediction, Window
@@ -23,6 +27,12 @@ logger = logging.getLogger("bargein.server")
 MAX_ALONE = 8
 """Windows of a batch that don't say where they lie, as those that come over HTTP. Each takes as
 long as twenty that go on from another, which would have to wait for them."""
+
+CLOSE_SECONDS = 2.0
+"""That a batch may still take when the server ends. A judge that hangs would hold it for ever."""
+
+LOG_EVERY = 10.0
+"""Seconds between two tracebacks of the judge's: a broken one fails a thousand times a second."""
 
 Answer = Callable[["Prediction | Exception"], None]
 
@@ -42,22 +52,37 @@ class Place:
         return self.waiting is None and not self.busy
 
 
+@attrs.frozen(eq=False)
+class _Batch:
+    """What one thread judges at once, and since when (monotonic seconds)."""
+
+    jobs: list[tuple[Place, Window, Answer]]
+    loop: asyncio.AbstractEventLoop
+    began: float
+
+
 class Engine:
     """Runs a backend on threads for an event loop. All methods: the loop's thread."""
 
     def __init__(self, backend: Backend, threads: int, max_batch: int = 32) -> None:
         self.backend = backend
+        self._judge = _Judge(backend)
         self._most = max_batch if isinstance(backend, BatchBackend) else 1
         self.dropped = 0
         """Windows superseded before they were judged."""
         self.waiting = 0
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="bargein-server-judge")
         self._free = threads
+        self._threads: list[threading.Thread] = []
+        self._size = threads
+        self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._ready: deque[Place] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._running: set[_Batch] = set()
+        self._quiet = asyncio.Event()
+        """Set when nothing is being judged."""
+        self._quiet.set()
 
     def open_place(self, stream_id: str) -> Place:
-        """Open a session."""
+        """Open a session. Raises what the backend raises."""
         return Place(self.backend.open_session(stream_id))
 
     def submit(self, place: Place, window: Window, answer: Answer) -> bool:
@@ -80,23 +105,38 @@ class Engine:
             place.waiting = None
             self.waiting -= 1
         if not place.busy:
-            place.session.close()
+            _close(place)
+
+    def busy_for(self) -> float:
+        """Return the seconds for which the oldest batch has been judged by now; 0.0 if none is."""
+        began = min((batch.began for batch in self._running), default=None)
+        return 0.0 if began is None else time.monotonic() - began
 
     def _start(self) -> None:
         while self._free and self._ready:
-            batch = self._take()
-            if not batch:
+            jobs = self._take()
+            if not jobs:
                 return
+            self._start_threads()
+            batch = _Batch(jobs, asyncio.get_running_loop(), time.monotonic())
             self._free -= 1
-            task = asyncio.get_running_loop().create_task(self._judge(batch))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._running.add(batch)
+            self._quiet.clear()
+            self._batches.put(batch)
+
+    def _start_threads(self) -> None:
+        # Daemons: a judge that hangs mustn't keep the process from its end.
+        while len(self._threads) < self._size:
+            name = f"bargein-server-judge-{len(self._threads)}"
+            thread = threading.Thread(target=self._work, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
 
     def _take(self) -> list[tuple[Place, Window, Answer]]:
-        batch: list[tuple[Place, Window, Answer]] = []
+        jobs: list[tuple[Place, Window, Answer]] = []
         later: list[Place] = []
         alone = 0
-        while self._ready and len(batch) < self._most:
+        while self._ready and len(jobs) < self._most:
             place = self._ready.popleft()
             if place.waiting is None:
                 continue  # closed meanwhile
@@ -108,20 +148,27 @@ class Engine:
                     continue
             place.waiting, place.busy = None, True
             self.waiting -= 1
-            batch.append((place, window, answer))
+            jobs.append((place, window, answer))
         self._ready.extendleft(reversed(later))
-        return batch
+        return jobs
 
-    async def _judge(self, batch: list[tuple[Place, Window, Answer]]) -> None:
-        jobs = [(place.session, window) for place, window, _ in batch]
-        answers = await asyncio.get_running_loop().run_in_executor(
-            self._executor, _predict, self.backend, jobs
-        )
+    def _work(self) -> None:
+        """Judge what comes; each of the judge's threads does."""
+        while (batch := self._batches.get()) is not None:
+            answers = self._judge.predict([(place.session, w) for place, w, _ in batch.jobs])
+            try:
+                batch.loop.call_soon_threadsafe(self._deliver, batch, answers)
+            except RuntimeError:
+                return  # the loop is closed: it waited no longer
+            del batch, answers  # a thread that waits keeps no audio
+
+    def _deliver(self, batch: _Batch, answers: Sequence[Prediction | Exception]) -> None:
         self._free += 1
-        for (place, _, answer), result in zip(batch, answers, strict=True):
+        self._running.discard(batch)
+        for (place, _, answer), result in zip(batch.jobs, answers, strict=True):
             place.busy = False
             if place.closed:
-                place.session.close()
+                _close(place)
                 continue
             if place.waiting is not None:
                 self._ready.append(place)
@@ -130,32 +177,67 @@ class Engine:
             except Exception:  # the batch's other windows belong to others
                 logger.exception("an answer couldn't be given")
         self._start()
+        if not self._running:
+            self._quiet.set()
 
     async def close(self) -> None:
-        """Let what is being judged finish, and end the threads."""
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        self._executor.shutdown()
-
-
-def _predict(
-    backend: Backend, jobs: Sequence[tuple[Session, Window]]
-) -> Sequence[Prediction | Exception]:
-    """Judge a batch on a thread; what one window breaks doesn't break the others'."""
-    if len(jobs) > 1 and isinstance(backend, BatchBackend):
+        """Let what is being judged finish, for 2 s at most, and end the threads."""
         try:
-            answers = backend.predict_many(jobs)
-            if len(answers) == len(jobs):
-                return answers
-            logger.error("a batch of %d got %d answers", len(jobs), len(answers))
-        except Exception:
-            logger.exception("a batch of %d failed; its windows are judged one by one", len(jobs))
-    return [_predict_one(session, window) for session, window in jobs]
+            await asyncio.wait_for(self._quiet.wait(), CLOSE_SECONDS)
+        except asyncio.TimeoutError:
+            logger.error("the judge hangs; the server ends without it")
+        for _ in self._threads:
+            self._batches.put(None)
+        if not self._running:
+            for thread in self._threads:
+                thread.join(CLOSE_SECONDS)
+        self._threads.clear()
 
 
-def _predict_one(session: Session, window: Window) -> Prediction | Exception:
+def _close(place: Place) -> None:
     try:
-        return session.predict(window)
-    except Exception as error:
-        logger.exception("a window failed")
-        return error
+        place.session.close()
+    except Exception:  # it is over for this session alone
+        logger.exception("a session of the judge's couldn't be closed")
+
+
+class _Judge:
+    """The backend, asked on the judge's threads: whatever it does, each window has an answer."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._logged = -LOG_EVERY
+        self._unsaid = 0
+
+    def predict(self, jobs: Sequence[tuple[Session, Window]]) -> Sequence[Prediction | Exception]:
+        """Judge a batch; what one window breaks doesn't break the others'."""
+        if len(jobs) > 1 and isinstance(self._backend, BatchBackend):
+            try:
+                answers = self._backend.predict_many(jobs)
+                if len(answers) == len(jobs):
+                    return [_checked(answer) for answer in answers]
+                raise ValueError(f"{len(jobs)} windows got {len(answers)} answers")
+            except BaseException:  # SystemExit too: the server isn't the judge's to end
+                self._log("a batch failed; its windows are judged one by one")
+        return [self._predict_one(session, window) for session, window in jobs]
+
+    def _predict_one(self, session: Session, window: Window) -> Prediction | Exception:
+        try:
+            return _checked(session.predict(window))
+        except BaseException as error:
+            self._log("a window failed")
+            return error if isinstance(error, Exception) else RuntimeError(repr(error))
+
+    def _log(self, what: str) -> None:
+        now = time.monotonic()
+        if now - self._logged < LOG_EVERY:
+            self._unsaid += 1
+            return
+        more, self._unsaid, self._logged = self._unsaid, 0, now
+        logger.exception("%s%s", what, f" (so did {more} more before)" if more else "")
+
+
+def _checked(answer: object) -> Prediction:
+    if isinstance(answer, Prediction):
+        return answer
+    raise TypeError(f"the judge answered {answer!r}; expected a Prediction")

@@ -13,9 +13,9 @@ from prometheus_client import (
     multiprocess,
 )
 
-__all__ = ["MULTIPROCESS_DIR", "Metrics", "forget_process"]
+from .config import MULTIPROCESS_DIR
 
-MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
+__all__ = ["Metrics", "forget_process"]
 
 _LATENCY_BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0)
 """Seconds. Clients give a window up after 0.7 s by default; 0.1 s is what one should take."""

@@ -16,7 +16,7 @@ from bargein.core.verdicts import is_positive
 
 from .auth import Refused, authenticate
 from .config import ServerConfig
-from .engine import Engine
+from .engine import Engine, Place
 from .limits import Bucket
 from .metrics import Metrics
 
@@ -89,8 +89,8 @@ class Service:
             )
         return key
 
-    def open_session(self, key: str) -> None:
-        """Count a session in, or raise :class:`Refusal`."""
+    def open_session(self, key: str, name: str) -> Place:
+        """Count a session in, and open the judge's; or raise :class:`Refusal`."""
         config = self.config
         if self._by_key.total() >= config.max_sessions:
             raise Refusal(503, "the server is full", reason="sessions", retry_after=RETRY_AFTER)
@@ -101,14 +101,25 @@ class Service:
                 reason="sessions",
                 retry_after=RETRY_AFTER,
             )
+        place = self.open_place(name)
         self._by_key[key] += 1
         self.metrics.sessions.inc()
         self.metrics.sessions_total.inc()
+        return place
 
-    def close_session(self, key: str) -> None:
+    def close_session(self, key: str, place: Place) -> None:
         """Count a session out."""
+        self.engine.close_place(place)
         self._by_key[key] -= 1
         self.metrics.sessions.dec()
+
+    def open_place(self, name: str) -> Place:
+        """Open a session with the judge, or raise :class:`Refusal`."""
+        try:
+            return self.engine.open_place(name)
+        except Exception:
+            logger.exception("the judge opens no session")
+            raise Refusal(500, "the judge can't take this", reason="failed") from None
 
     # --- verdicts ---------------------------------------------------------------------------
 

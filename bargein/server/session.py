@@ -27,6 +27,7 @@ from bargein.wire.messages import (
 from bargein.wire.window_frames import unpack_window
 
 from .align import Aligner
+from .engine import Place
 from .limits import Bucket
 from .service import Service, shortened
 
@@ -62,16 +63,18 @@ class _End(Exception):
 class WebSocketSession:
     """Serves one connection, from its handshake to its end. For the event loop's thread."""
 
-    def __init__(self, service: Service, socket: WebSocket, name: str) -> None:
+    def __init__(self, service: Service, socket: WebSocket, name: str, place: Place) -> None:
         self._service = service
         self._socket = socket
         self._name = name
         self._settings: InterruptionWSSessionCreateSettings | None = None
-        self._place = service.engine.open_place(name)
+        self._place = place
         self._aligner = Aligner()
         self._number = 0
         self._opened = self._last_message = self._last_window = time.monotonic()
         self._windows = Bucket(service.config.windows_per_second, self._opened)
+        self._patience = Bucket(service.config.windows_per_second, self._opened)
+        """Windows too many: refused by a message each, until there are too many of those, too."""
         self._texts = Bucket(TEXTS_PER_SECOND, self._opened)
         self._reading = True
         self._over: _End | None = None
@@ -93,7 +96,6 @@ class WebSocketSession:
         except WebSocketDisconnect as gone:
             return f"the client left ({gone.code})"
         finally:
-            self._service.engine.close_place(self._place)
             watch.cancel()
             sender.cancel()
 
@@ -204,9 +206,13 @@ class WebSocketSession:
             window_id, samples = unpack_window(data)
         except (ProtocolError, FrameError) as error:
             raise _End(CLOSE_POLICY, "a window that can't be read", str(error)) from None
+        if not len(samples):
+            raise _End(CLOSE_POLICY, "an empty window", "the window has no samples")
         now = time.monotonic()
         if not self._windows.take(now):
             metrics.refused.labels("rate").inc()
+            if not self._patience.take(now):
+                raise _End(CLOSE_POLICY, "far too many windows", "far too many windows", 429)
             self._refuse("too many windows in a second", 429)
             return
         self._last_window = now

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,12 +22,19 @@ from tests.server.running import close_code, create_session, receive, send_windo
 ROOT = Path(__file__).parents[2]
 
 
+def hang(window: object) -> None:
+    """A judge that never comes back."""
+    threading.Event().wait()
+
+
 @contextlib.contextmanager
-def serve(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def serve(
+    *arguments: str, judge: str = "tests.server.running:judge"
+) -> Iterator[tuple[subprocess.Popen[str], int]]:
     command = [sys.executable, "-m", "bargein", "serve", "--port", "0", *arguments]
     search = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)]))
     with subprocess.Popen(
-        [*command, "--backend", "tests.server.running:judge"],
+        [*command, "--backend", judge],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -92,6 +101,57 @@ def test_a_worker_that_is_killed_is_replaced_and_nobody_is_turned_away() -> None
         assert f"worker {killed} ended" in errors
 
 
+def _figures(port: int) -> dict[str, float]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=BOUND) as answer:
+        lines = answer.read().decode().splitlines()
+    pairs = [line.rsplit(" ", 1) for line in lines if not line.startswith("#")]
+    return {name: float(value) for name, value in pairs}
+
+
+def test_figures_are_those_of_all_workers() -> None:
+    with serve("--workers", "2") as (process, port):
+        sessions, workers = [], set()
+        while len(workers) < 2:
+            client = websocket.create_connection(f"ws://127.0.0.1:{port}/bargein", timeout=BOUND)
+            create_session(client)
+            receive(client)
+            send_window(client, 1)
+            assert receive(client)["created_at"] == 1
+            sessions.append(client)
+            workers.add(_worker(port))
+        for _ in range(4):  # whichever is asked
+            figures = _figures(port)
+            assert figures['bargein_windows_total{outcome="interruption"}'] == len(sessions)
+            assert figures["bargein_sessions"] >= len(sessions)
+        for client in sessions:
+            client.shutdown()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=BOUND)
+        assert process.returncode == 0
+
+
+def test_workers_do_not_outlive_who_started_them() -> None:
+    with serve("--workers", "2") as (process, port):
+        _worker(port)
+        process.kill()
+        # They hold its ends of the pipes: these are closed when the last of them is gone.
+        _, errors = process.communicate(timeout=BOUND)
+        assert "the process that started this worker is gone" in errors
+
+
+def test_a_judge_that_hangs_does_not_keep_the_server_from_its_end() -> None:
+    with serve("--drain-timeout", "0.1", judge="tests.server.test_command:hang") as (process, port):
+        client = websocket.create_connection(f"ws://127.0.0.1:{port}/bargein", timeout=BOUND)
+        create_session(client)
+        assert receive(client)["type"] == "session.created"
+        send_window(client, 1)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=BOUND)
+        client.shutdown()
+        assert process.returncode == 0, errors
+        assert "the judge hangs" in errors
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -102,11 +162,23 @@ def test_a_worker_that_is_killed_is_replaced_and_nobody_is_turned_away() -> None
         (["--workers", "0"], "--workers"),
         (["--host", "203.0.113.9", "--insecure"], "can't listen"),
         (["--idle-timeout", "-1"], "idle_timeout"),
+        (["--port", "99999"], "--port"),
+        (["--backend", "tests.server.running:nobody"], "can't be imported"),
     ],
 )
 def test_what_is_refused(
     arguments: list[str], says: str, capsys: pytest.CaptureFixture[str], monkeypatch
 ) -> None:
     monkeypatch.delenv("BARGEIN_API_KEY", raising=False)
-    assert main(["serve", "--backend", "tests.server.running:judge", *arguments]) != 0
-    assert says in capsys.readouterr().err
+    command = ["serve", "--port", "0", "--backend", "tests.server.running:judge", *arguments]
+    assert main(command) != 0
+    said = capsys.readouterr()
+    assert (said.out, says in said.err) == ("", True)
+
+
+def test_a_short_secret_is_warned_of(monkeypatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv("BARGEIN_API_KEY", "bridge")
+    monkeypatch.setenv("BARGEIN_API_SECRET", "password")
+    assert main(["serve", "--backend", "tests.server.running:nobody"]) != 0
+    assert "'bridge' is short" in caplog.text
+    assert "password" not in caplog.text

@@ -8,11 +8,12 @@ from typing import Any
 
 import attrs
 import numpy as np
+import pytest
 
 from bargein.backends import as_backend
 from bargein.core import Prediction, Window
 from bargein.server.align import Aligner
-from bargein.server.engine import Engine
+from bargein.server.engine import Engine, _Judge
 from tests.drivers.servers import BOUND
 from tests.server.running import judge
 
@@ -74,18 +75,11 @@ def test_the_newest_wins_and_the_others_are_counted() -> None:
         assert (engine.waiting, engine.dropped, place.idle) == (1, 2, False)
         gate.go.set()
         await engine.close()
-        while engine._tasks:
-            await engine.close()
         assert gate.judged == [1, 4]
         assert (len(answers), engine.waiting, place.idle) == (2, 0, True)
         engine.close_place(place)
 
-    asyncio.run(_with_open_executor(main))
-
-
-async def _with_open_executor(main: Any) -> None:
-    """Run it, with close() free to be called in rounds."""
-    await main()
+    asyncio.run(main())
 
 
 def test_a_closed_place_is_forgotten() -> None:
@@ -190,16 +184,95 @@ def test_a_batch_that_fails_is_judged_one_by_one() -> None:
         assert all(isinstance(answer, Prediction) for answer in answers)
 
 
-def test_a_judge_that_raises_fails_its_window() -> None:
+class Broken:
+    """A judge that does what it mustn't."""
+
+    model = provider = "test"
+    default_threshold = 0.5
+
+    def __init__(self, does: Any) -> None:
+        self.predict = does
+
+    def open_session(self, stream_id: str | None) -> Broken:
+        return self
+
+    def close(self) -> None:
+        raise RuntimeError("it can't be closed")
+
+
+def _raise(error: BaseException) -> Any:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("does", "kind"),
+    [
+        (lambda window: 1 / 0, ZeroDivisionError),
+        (lambda window: _raise(SystemExit(3)), RuntimeError),
+        (lambda window: _raise(KeyboardInterrupt()), RuntimeError),
+        (lambda window: None, TypeError),
+        (lambda window: "0.9", TypeError),
+    ],
+)
+def test_a_judge_that_is_broken_fails_its_windows_and_says_so_once(
+    does: Any, kind: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
     async def main() -> None:
-        engine, answers = Engine(as_backend(lambda window: 1 / 0), 1), []
-        place = engine.open_place("call")
-        engine.submit(place, window(1), answers.append)
+        engine, answers = Engine(Broken(does), 1), []
+        for number in range(1, 4):
+            place = engine.open_place("call")
+            engine.submit(place, window(number), answers.append)
         await engine.close()
-        assert isinstance(answers[0], ZeroDivisionError)
+        assert [type(answer) for answer in answers] == [kind] * 3
         engine.close_place(place)
 
     asyncio.run(main())
+    assert [record.getMessage() for record in caplog.records] == [
+        "a window failed",
+        "a session of the judge's couldn't be closed",
+    ]
+
+
+def test_what_was_not_said_is_counted(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter([100.0, 101.0, 102.0, 111.0])
+    monkeypatch.setattr("bargein.server.engine.time.monotonic", lambda: next(now))
+    judge = _Judge(as_backend(lambda window: None))
+    session = as_backend(lambda window: None).open_session(None)
+    for number in range(4):
+        judge.predict([(session, window(number))])
+    assert [record.getMessage() for record in caplog.records] == [
+        "a window failed",
+        "a window failed (so did 2 more before)",
+    ]
+
+
+def test_a_judge_that_hangs_does_not_keep_the_server_from_its_end(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bargein.server.engine.CLOSE_SECONDS", 0.05)
+    gate, answers = Gate(), []
+
+    async def main() -> threading.Thread:
+        engine = Engine(as_backend(gate), 1)
+        assert engine.busy_for() == 0.0
+        engine.submit(engine.open_place("call"), window(1), answers.append)
+        await _until(gate.begun)
+        assert engine.busy_for() > 0.0
+        (thread,) = engine._threads
+        await engine.close()
+        assert thread.is_alive()
+        return thread
+
+    thread = asyncio.run(main())
+    gate.go.set()  # it comes back when there is nobody to tell
+    thread.join(BOUND)
+    assert not thread.is_alive()
+    assert answers == []
+    assert [record.getMessage() for record in caplog.records] == [
+        "the judge hangs; the server ends without it"
+    ]
 
 
 # --- Aligner ---

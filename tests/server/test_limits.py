@@ -134,16 +134,17 @@ def test_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("bargein.server.session.QUIET", 0.05)
 
     async def main() -> tuple[str, Deaf]:
-        service = Service(as_backend(judge), ServerConfig(windows_per_second=1e-6))
-        socket = Deaf()
-        session = WebSocketSession(service, socket, "deaf")  # type: ignore[arg-type]
+        service = Service(as_backend(judge), ServerConfig(windows_per_second=300))
+        socket, place = Deaf(), service.open_place("deaf")
+        session = WebSocketSession(service, socket, "deaf", place)  # type: ignore[arg-type]
         why = await asyncio.wait_for(session.run(), BOUND)
-        # Past it nothing is kept: what was queued is the limit, and the word of the end.
-        assert session._outgoing.qsize() <= 256 + 3
+        # Past it nothing is kept: what was queued is the limit, the word of the end, and what was
+        # being judged or waited to be.
+        assert session._outgoing.qsize() <= 256 + 5
         await service.engine.close()
         return why, socket
 
     why, socket = asyncio.run(main())
     assert why == "the client doesn't read"
     assert socket.closed == [1008]
-    assert socket.number < 300
+    assert socket.number < 700

@@ -87,8 +87,9 @@ def test_workers_have_one_port(shares: bool, monkeypatch: pytest.MonkeyPatch) ->
         shares = False
     seen: dict[str, Any] = {}
 
-    def listen(listener: socket.socket, *given: Any) -> int:
+    def listen(listener: socket.socket, *given: Any, parent: int) -> int:
         seen["own"] = listener
+        assert parent == os.getpid()
         seen["port"] = listener.getsockname()[1]
         seen["folder"] = os.environ["PROMETHEUS_MULTIPROC_DIR"]
         return 0

@@ -109,6 +109,7 @@ def test_thresholds_are_the_sessions_own_and_ids_come_back() -> None:
         ('{"type":"session.create"}', 400, 1008),
         ("y" * 5000, 413, 1009),
         (bytes(3), 400, 1008),
+        (bytes(8), 400, 1008),
         (bytes(11), 400, 1008),
         (bytes(96_010), 413, 1009),
     ],
@@ -147,6 +148,17 @@ def test_too_many_windows() -> None:
             assert reply["created_at"] in range(1, 7)
         assert reply["code"] == 429
         assert server.metric('bargein_refused_total{reason="rate"}') >= 1
+
+
+def test_far_too_many_windows_are_the_end() -> None:
+    with running(windows_per_second=1e-6) as server, server.session() as client:
+        for number in range(1, 4):
+            send_window(client, number)
+        codes = []
+        while (message := client.recv_data(control_frame=True))[0] != 8:
+            codes.append(json.loads(message[1]).get("code"))
+        assert codes.count(429) == 2
+        assert int.from_bytes(message[1][:2], "big") == 1008
 
 
 def test_no_session_create() -> None:
@@ -282,6 +294,55 @@ def test_a_judge_that_fails() -> None:
         assert (status, "weights" in text) == (500, False)
         send_window(client, 1)
         assert receive(client)["code"] == 500
+
+
+class Full:
+    """A judge that takes nobody."""
+
+    model = provider = "test"
+    default_threshold = 0.5
+
+    def open_session(self, stream_id: str | None) -> Any:
+        raise RuntimeError("no memory on the device")
+
+
+def test_a_judge_that_takes_no_session(caplog: pytest.LogCaptureFixture) -> None:
+    with running(Full()) as server:
+        status, _, text = server.request("POST", "/bargein", LOUD)
+        assert (status, "device" in text) == (500, False)
+        with (
+            pytest.raises(websocket.WebSocketBadStatusException) as caught,
+            server.session(create=False),
+        ):
+            pass
+        assert caught.value.status_code == 500
+        assert server.metric("bargein_sessions") == 0
+    assert "no memory on the device" in caplog.text
+
+
+def test_a_judge_that_hangs_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def hang(window):
+        begun.set()
+        assert go.wait(BOUND)
+        return judge(window)
+
+    for name in ("READY_PATIENCE", "LIVE_PATIENCE", "JUDGE_PATIENCE"):
+        monkeypatch.setattr(f"bargein.server.app.{name}", 0.05)
+    with running(hang) as server:
+        assert server.request("GET", "/readyz")[0] == 200
+        try:
+            status, headers, text = server.request("POST", "/bargein", LOUD)
+            assert (status, headers["retry-after"], "too slow" in text) == (503, "1", True)
+            assert begun.is_set()
+            assert server.request("GET", "/readyz")[::2] == (503, "the judge hangs\n")
+            assert server.request("GET", "/healthz")[::2] == (503, "the judge hangs\n")
+        finally:
+            go.set()
+        while server.request("GET", "/healthz")[0] != 200:
+            pass
+        assert server.request("GET", "/readyz")[0] == 200
 
 
 def test_health() -> None:
