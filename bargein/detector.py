@@ -23,6 +23,7 @@ from bargein.core import (
     OverlappingSpeechEvent,
     Window,
 )
+from bargein.core.checks import optional_instance
 from bargein.core.connect_options import APIConnectOptions
 from bargein.core.tracker import TrackerOptions
 from bargein.core.verdicts import Reason
@@ -97,6 +98,7 @@ class AdaptiveInterruptionDetector(EventEmitter):
         reset_window_per_overlap: bool = _DEFAULTS.reset_window_per_overlap,
         prefix_before_agent: bool = _DEFAULTS.prefix_before_agent,
     ) -> None:
+        optional_instance("conn_options", conn_options, APIConnectOptions)
         self.conn_options = conn_options or APIConnectOptions()
         self._options = InterruptionOptions(
             threshold=None if threshold is ... else threshold,
@@ -122,10 +124,10 @@ class AdaptiveInterruptionDetector(EventEmitter):
                 tls=tls,
                 connect=self.conn_options,
             )
-        elif base_url or api_key or api_secret or transport:
+        elif base_url or api_key or api_secret or transport or tls:
             raise OptionError(
-                "backend came together with base_url, api_key, api_secret or transport; give a "
-                "backend, or a server (and a backend as its fallback)"
+                "backend came together with base_url, api_key, api_secret, transport or tls; give "
+                "a backend, or a server (and a backend as its fallback)"
             )
         self._policy = _POLICIES.get(fallback) if isinstance(fallback, str) else None
         self._fallback = None
@@ -249,6 +251,10 @@ class AdaptiveInterruptionDetector(EventEmitter):
         else:
             kind = InterruptionWebSocketStream
         self._check_open()
+        for name, watcher in (("recorder", recorder), ("shadow", shadow)):
+            if watcher is not None and not callable(getattr(watcher, "begin", None)):
+                expected = f"{name.title()}(…), or None"
+                raise OptionError(f"{name} came as {watcher!r}; expected {expected}")
         options = self._options
         # Not under the lock: a watcher makes a folder, or opens a stream of its own.
         stream = kind(

@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Mapping
 
+from bargein.core.checks import optional_instance
 from bargein.core.connect_options import APIConnectOptions
 from bargein.core.token_cache import TokenCache
 from bargein.drivers.http_client import USER_AGENT, HttpClient
@@ -33,6 +34,7 @@ class Remote:
         tls: TlsOptions | None,
         connect: APIConnectOptions,
     ) -> None:
+        optional_instance("tls", tls, TlsOptions)
         self.endpoint: Endpoint = resolve_endpoint(
             environ=os.environ,
             base_url=base_url,

@@ -29,6 +29,7 @@ from bargein.core import (
     SetFormat,
     Settings,
 )
+from bargein.core.checks import optional_instance
 from bargein.core.connect_options import APIConnectOptions
 from bargein.core.echo import EchoGateOptions
 from bargein.core.inbox import Inbox
@@ -122,6 +123,8 @@ class InterruptionStreamBase(EventEmitter):
                 f"vad came as {vad!r}; expected 'silero', or None to push voice_activity() or "
                 "sentinels yourself"
             )
+        optional_instance("conn_options", conn_options, APIConnectOptions)
+        optional_instance("tracker", tracker, TrackerOptions)
         self.id = id if id is not None else f"stream-{next(_numbers)}"
         self._model = model
         self._options = model.options

@@ -152,9 +152,11 @@ class InterruptionHttpStream(InterruptionStreamBase):
         :class:`~bargein.errors.APIError`.
         """
         if getattr(waveform, "dtype", None) != np.int16 or waveform.ndim != 1:
+            came = getattr(waveform, "dtype", type(waveform).__name__)
+            shape = getattr(waveform, "shape", "no shape")
             raise FrameError(
-                f"a waveform came as {getattr(waveform, 'dtype', type(waveform).__name__)}; "
-                "expected an int16 array of shape (n,), 16 kHz mono"
+                f"a waveform came as {came} of {shape}; expected an int16 array of shape (n,), "
+                "16 kHz mono"
             )
         return _judge_alone(self, waveform, timeout or self._options.inference_timeout)
 

@@ -16,6 +16,7 @@ __all__ = [
     "flag",
     "number_in",
     "one_of",
+    "optional_instance",
     "positive_seconds",
     "probability",
     "seconds",
@@ -52,6 +53,12 @@ def number_in(test: Callable[[Any], bool], expected: str) -> Validator:
 def one_of(values: tuple[Any, ...]) -> Validator:
     """Return a validator of members of ``values``."""
     return _expect(lambda v: v in values, " or ".join(str(getattr(v, "value", v)) for v in values))
+
+
+def optional_instance(name: str, value: object, kind: type) -> None:
+    """Raise :class:`~bargein.errors.OptionError` for an argument of another type but ``None``."""
+    if value is not None and not isinstance(value, kind):
+        raise OptionError(f"{name} came as {value!r}; expected {kind.__name__}(…), or None")
 
 
 seconds = number_in(lambda v: v >= 0, "seconds >= 0")

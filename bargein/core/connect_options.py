@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import attrs
 
 from bargein.errors import OptionError
 
+from .checks import positive_seconds, seconds
+
 __all__ = ["APIConnectOptions"]
-
-
-def _seconds(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, (int, float)) and math.isfinite(value)
-
-
-def _not_negative(_: object, attribute: attrs.Attribute[float], value: object) -> None:
-    if not _seconds(value) or value < 0:  # type: ignore[operator]
-        raise OptionError(f"{attribute.name} came as {value!r}; expected seconds >= 0")
-
-
-def _positive(_: object, attribute: attrs.Attribute[float], value: object) -> None:
-    if not _seconds(value) or value <= 0:  # type: ignore[operator]
-        raise OptionError(f"{attribute.name} came as {value!r}; expected seconds > 0")
 
 
 def _retries(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -50,9 +37,9 @@ class APIConnectOptions:
     """Attempts after the first failed one before the server is given up; ``None``: for ever. The
     count starts again after a reply, or a session that lived 30 s."""
 
-    retry_interval: float = attrs.field(default=2.0, validator=_not_negative)
+    retry_interval: float = attrs.field(default=2.0, validator=seconds)
     """Between attempts, plus up to half as much again by chance; the first retry comes after
     0.1 s, and none sooner."""
 
-    timeout: float = attrs.field(default=10.0, validator=_positive)
+    timeout: float = attrs.field(default=10.0, validator=positive_seconds)
     """For a connection to be made, handshake and all."""

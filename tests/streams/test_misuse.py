@@ -10,6 +10,7 @@ import pytest
 
 from bargein.core.connect_options import APIConnectOptions
 from bargein.detector import AdaptiveInterruptionDetector
+from bargein.drivers.tls import TlsOptions
 from bargein.errors import BargeinError, FrameError, OptionError, StateError
 from bargein.stream import InterruptionStreamBase
 from bargein.streams import InterruptionHttpStream
@@ -139,6 +140,9 @@ def test_after_the_end_nothing_is_taken(end: str) -> None:
         {"backend": 3},
         {"fallback": "fail_sideways", "base_url": "http://host"},
         {"base_url": None},
+        {"base_url": "http://host", "conn_options": {"max_retry": 1}},
+        {"base_url": "https://host", "tls": "ca.pem"},
+        {"backend": "local", "tls": TlsOptions()},
     ],
 )
 def test_a_detector_that_cant_be(options: dict[str, Any]) -> None:
@@ -149,11 +153,20 @@ def test_a_detector_that_cant_be(options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"sample_rate": 0}, {"encoding": "mp3"}, {"num_channels": 0}, {"vad": "webrtc"}],
+    [
+        {"sample_rate": 0},
+        {"encoding": "mp3"},
+        {"num_channels": 0},
+        {"vad": "webrtc"},
+        {"tracker": 0.5},
+        {"conn_options": {"timeout": 1}},
+        {"recorder": "calls"},
+        {"shadow": "local"},
+    ],
 )
 def test_a_stream_that_cant_be(options: dict[str, Any]) -> None:
     with AdaptiveInterruptionDetector(backend=lambda window: [0.9] * 12) as detector:
-        with pytest.raises(OptionError):
+        with pytest.raises(OptionError, match=next(iter(options))):
             detector.stream(**options)
         with Caller(detector) as caller:
             works(caller)
@@ -179,6 +192,6 @@ def test_predict_takes_int16_alone(waveform: Any) -> None:
     with Service("http", answers.yes) as service, service.detector() as detector:
         stream = detector.stream()
         assert isinstance(stream, InterruptionHttpStream)
-        with pytest.raises(FrameError, match="int16"):
+        with pytest.raises(FrameError, match=r"int16 array of shape \(n,\)"):
             stream.predict(waveform)
         assert stream.predict(np.zeros(1600, np.int16)).is_bargein is True
