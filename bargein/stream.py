@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import itertools
-import os
 import time
-import warnings
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import EllipsisType
@@ -38,6 +35,7 @@ from bargein.core.taps import Tap
 from bargein.core.tracker import TrackerOptions
 from bargein.drivers.protocol import Driver
 from bargein.errors import OptionError, StateError, StreamEnded
+from bargein.leftovers import forgotten, look_after, look_after_watcher
 from bargein.outbox import DriverCounts, Outbox
 from bargein.runtime.listeners import EventEmitter, Listeners
 from bargein.worker import CLOSE_TIMEOUT, Worker
@@ -47,9 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = ["InterruptionStreamBase", "StreamStats", "Watcher"]
 
-EXIT_TIMEOUT = 2.0
-"""Seconds that the interpreter's exit waits for all streams together."""
-
 _CONTROLS = (
     *(AgentSpeechStarted, AgentSpeechEnded, OverlapSpeechStarted, OverlapSpeechEnded),
     *(Flush, Gap, SetFormat, EndOfInput),
@@ -57,10 +52,6 @@ _CONTROLS = (
 
 _S = TypeVar("_S", bound="InterruptionStreamBase")
 _numbers = itertools.count(1)
-_keys = itertools.count()
-# Not a WeakSet: that can't be read while another thread opens a stream.
-_workers: weakref.WeakValueDictionary[int, Worker] = weakref.WeakValueDictionary()
-_watchers: weakref.WeakValueDictionary[int, Watcher] = weakref.WeakValueDictionary()
 
 
 class Watcher(Protocol):
@@ -136,7 +127,7 @@ class InterruptionStreamBase(EventEmitter):
         try:
             for watcher in watchers:
                 taps.append(watcher.begin(self.id, setup, model.about()))
-                _watchers[next(_keys)] = watcher
+                look_after_watcher(watcher)
             self._start(setup, taps)
         except BaseException as error:  # no thread to be had, a disk that is full, Ctrl-C
             for tap in taps:
@@ -157,9 +148,9 @@ class InterruptionStreamBase(EventEmitter):
             drivers=self._build_drivers,
         )
         self._outbox.counts = lambda: DriverCounts(worker.reconnects, inbox.dropped)
-        self._finalizer = weakref.finalize(self, _forgotten, worker, self.id)
+        self._finalizer = weakref.finalize(self, forgotten, worker, self.id)
         self._finalizer.atexit = False
-        _workers[next(_keys)] = worker
+        look_after(worker)
         worker.start()
 
     # --- what a transport brings ------------------------------------------------------------
@@ -381,51 +372,3 @@ def _aged(item: Any) -> Any:
     if isinstance(item, OverlapSpeechEnded) and item.ended_at is not None and item.age is None:
         return attrs.evolve(item, age=max(0.0, time.time() - item.ended_at))
     return item
-
-
-# --- streams that nobody closed -----------------------------------------------------------------
-
-
-def _forgotten(worker: Worker, stream_id: str) -> None:
-    """A stream was collected without close()."""
-    if worker.alive:
-        worker.close(0.0)  # first: the warning may be an error
-        warnings.warn(
-            f"the stream {stream_id} was never closed; call close(), or use it in a with statement",
-            ResourceWarning,
-            stacklevel=2,
-        )
-
-
-def _all_workers() -> list[Worker]:
-    found = (reference() for reference in _workers.valuerefs())
-    return [worker for worker in found if worker is not None]
-
-
-def _close_all() -> None:
-    """End the streams that are left when the interpreter exits, in bounded time."""
-    deadline = time.monotonic() + EXIT_TIMEOUT
-    left = [worker for worker in _all_workers() if worker.alive]
-    for worker in left:
-        worker.close(0.0)
-    for worker in left:
-        worker.close(max(0.0, deadline - time.monotonic()))
-    for watcher in [reference() for reference in _watchers.valuerefs()]:
-        if watcher is not None:
-            watcher.close(max(0.0, deadline - time.monotonic()))
-
-
-def _after_fork() -> None:
-    """No thread survives a fork: the child's streams say so instead of waiting for ever."""
-    for worker in _all_workers():
-        worker.disown(
-            StateError(
-                "this stream was opened before a fork, and its thread is the parent's; open "
-                "streams in the process that uses them"
-            )
-        )
-
-
-atexit.register(_close_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

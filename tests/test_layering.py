@@ -34,7 +34,7 @@ LAYERS = (
 )
 # The public face is one unit of several modules: a stream needs its detector, and it its streams.
 FACE = {
-    *("check", "detector", "outbox", "remote", "shadow", "stream", "streams"),
+    *("check", "detector", "leftovers", "outbox", "remote", "shadow", "stream", "streams"),
     *("telemetry", "worker"),
 }
 ROW = {unit: row for row, units in enumerate(LAYERS) for unit in units}

@@ -18,7 +18,8 @@ import pytest
 from bargein.core.taps import Tap
 from bargein.detector import AdaptiveInterruptionDetector
 from bargein.errors import StateError, StreamEnded
-from bargein.stream import InterruptionStreamBase, _close_all
+from bargein.leftovers import close_all
+from bargein.stream import InterruptionStreamBase
 from tests.drivers.servers import BOUND, Peer
 from tests.fresh import run_fresh
 from tests.streams.service import Answer, Caller, Service, answers
@@ -307,7 +308,7 @@ def test_the_exit_ends_what_is_left_open(transport: str) -> None:
         callers = [Caller(detector) for _ in range(3)]
         for caller in callers:
             caller.interrupt()
-        _close_all()
+        close_all()
         for caller in callers:
             assert caller.outcome() == ("inconclusive", "closed")
             assert not caller.stream.is_open
