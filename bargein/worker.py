@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
@@ -25,6 +24,7 @@ from bargein.core import (
 )
 from bargein.core.inbox import Inbox
 from bargein.core.pipeline import Pipeline
+from bargein.core.turns import Turns
 from bargein.drivers.protocol import Driver, Host
 from bargein.errors import APIError, BargeinError, StateError
 from bargein.runtime.latch import Latch
@@ -104,8 +104,7 @@ class Worker(Host):
         self._published: State | None = None
         """The state for which :meth:`_publish` was called; ``None``: since then input came."""
         self._results: list[Callable[[], None]] = []
-        self._work: deque[tuple[Callable[..., list[Action]], Any, float]] = deque()
-        self._working = False
+        self._turns = Turns(self._carry_out)
         self._patience = END_PATIENCE
         self._begun = False
         self._ending = False
@@ -259,21 +258,19 @@ class Worker(Host):
 
     def _take(self, item: Any, now: float) -> None:
         if isinstance(item, Settings):
-            for judge, driver in self._drivers.items():
-                if judge is Judge.PRIMARY:
-                    driver.update(item, now)
+            self._drivers[Judge.PRIMARY].update(item, now)
             return
         if isinstance(item, Close):
             self._patience = CLOSE_PATIENCE
             if self._ending:  # by the end of input: its goodbyes are cut short
                 self._say_goodbye(now)
         if self._machine.state is not State.ENDED:
-            self._do(self._pipeline.handle, item, now)
+            self._turns.take(self._pipeline.handle, item, now)
 
     def _handle_deadlines(self, now: float) -> None:
         deadline = self._machine.next_deadline()
         while deadline is not None and deadline <= now:
-            self._do(self._expire, None, now)
+            self._turns.take(self._expire, None, now)
             deadline = self._machine.next_deadline()
         for driver in self._drivers.values():
             due = driver.deadline()
@@ -301,24 +298,6 @@ class Worker(Host):
     def _expire(self, _: None, now: float) -> list[Action]:
         return self._machine.handle_deadline(now=now)
 
-    def _do(self, work: Callable[..., list[Action]], item: Any, now: float) -> None:
-        """Have a machine work and carry out what it wants, all of it, before it gets more to do.
-
-        What a driver tells while actions are carried out comes after the last of them: a window
-        that is taken back must have been given before.
-        """
-        if self._working:
-            self._work.append((work, item, now))
-            return
-        self._working = True
-        try:
-            self._carry_out(work(item, now=now), now)
-            while self._work:
-                work, item, now = self._work.popleft()
-                self._carry_out(work(item, now=now), now)
-        finally:
-            self._working = False
-
     def _carry_out(self, actions: list[Action], now: float) -> None:
         for action in actions:
             if isinstance(action, SendWindow):
@@ -342,7 +321,7 @@ class Worker(Host):
 
     def tell(self, item: Input, now: float) -> None:
         """Give the machine an input and carry out what it wants."""
-        self._do(self._machine.handle, item, now)
+        self._turns.take(self._machine.handle, item, now)
 
     def announce(self, error: APIError, *, recoverable: bool, failures: int, now: float) -> None:
         """Emit an error event."""
@@ -352,7 +331,7 @@ class Worker(Host):
         """End the stream by this error; an overlap that is open gets its event first."""
         self._fail(error)
         now = time.monotonic()
-        self._do(self._give_up, None, now)
+        self._turns.take(self._give_up, None, now)
 
     def _give_up(self, _: None, now: float) -> list[Action]:
         """End the machine; what is open is settled by what became of its windows, not by this."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from bargein.core.connection import NO_COUNTS, ConnectionMachine
 from bargein.core.connection_items import AnnounceError, ConnectionAction, FailStream, Tell
+from bargein.core.turns import Turns
 
 from .protocol import Host
 
@@ -30,32 +30,18 @@ class ConnectionLoop:
         """Faults of the server, announced or not."""
         self._host = host
         self._act = act
-        self._work: deque[tuple[Callable[..., list[ConnectionAction]], Any, float]] = deque()
-        self._working = False
+        self._turns = Turns(self._carry_out)
 
     def feed(self, item: Any, now: float) -> None:
         """Give the machine an input; at once, or after those that are being seen to."""
-        self._do(self.machine.handle, item, now)
+        self._turns.take(self.machine.handle, item, now)
 
     def handle_deadline(self, now: float) -> None:
         """Do what is due."""
-        self._do(self._expire, None, now)
+        self._turns.take(self._expire, None, now)
 
     def _expire(self, _: None, now: float) -> list[ConnectionAction]:
         return self.machine.handle_deadline(now=now)
-
-    def _do(self, work: Callable[..., list[ConnectionAction]], item: Any, now: float) -> None:
-        if self._working:
-            self._work.append((work, item, now))
-            return
-        self._working = True
-        try:
-            self._carry_out(work(item, now=now), now)
-            while self._work:
-                work, item, now = self._work.popleft()
-                self._carry_out(work(item, now=now), now)
-        finally:
-            self._working = False
 
     def _carry_out(self, actions: list[ConnectionAction], now: float) -> None:
         for action in actions:
