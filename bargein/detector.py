@@ -306,10 +306,9 @@ class AdaptiveInterruptionDetector(EventEmitter):
             given["min_interruption_duration"] = min_interruption_duration
         with self._lock:
             self._options = attrs.evolve(self._options, **given)
-            streams = self._open_streams()
-        for stream in streams:
-            with contextlib.suppress(StateError):  # ended meanwhile
-                stream.update_options(**given)
+            for stream in self._open_streams():  # under the lock: two threads' wishes in one order
+                with contextlib.suppress(StateError):  # ended meanwhile
+                    stream.update_options(**given)
 
     def events(self) -> Iterator[OverlappingSpeechEvent]:
         """Iterate over all streams' events, from the first call on; ends at ``close()``.

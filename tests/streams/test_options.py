@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import queue
+import threading
 from typing import Any
 
 import numpy as np
 import pytest
 
 from bargein.core import session_update
+from bargein.detector import AdaptiveInterruptionDetector
 from bargein.errors import APIError, APIStatusError, APITimeoutError
 from bargein.streams import InterruptionHttpStream
 from tests.drivers.servers import BOUND
@@ -159,3 +161,27 @@ def test_predict_raises_what_the_server_says() -> None:
         detector.close()
         with pytest.raises(APIError, match="closed"):
             stream.predict(np.zeros(1600, np.int16))
+
+
+def test_two_threads_wishes_reach_all_streams_in_one_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Or the last wish would be the detector's, and another one a stream's."""
+    with AdaptiveInterruptionDetector(backend=lambda window: [0.0]) as detector:
+        first, second = detector.stream(), detector.stream()
+        update, others = first.update_options, []
+
+        def meanwhile(**options: Any) -> None:
+            if not others:
+                others.append(
+                    threading.Thread(target=detector.update_options, kwargs={"threshold": 0.75})
+                )
+                others[0].start()
+                others[0].join(0.1)  # it waits for this one's end, or has its own already
+            update(**options)
+
+        monkeypatch.setattr(first, "update_options", meanwhile)
+        detector.update_options(threshold=0.25)
+        others[0].join(BOUND)
+        assert [stream._options.threshold for stream in (first, second)] == [0.75, 0.75]
+        assert detector.options.threshold == 0.75
