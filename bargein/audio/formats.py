@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 import sys
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import attrs
@@ -163,18 +164,31 @@ def decode(data: bytes | bytearray | memoryview, fmt: AudioFormat) -> npt.NDArra
     size = memoryview(data).nbytes
     if size % fmt.frame_width:
         raise _odd_length(size, fmt)
-    if fmt.encoding == "mulaw":
-        samples = decode_mulaw(data)
-    elif fmt.encoding == "alaw":
-        samples = decode_alaw(data)
-    elif fmt.encoding == "u8":
-        samples = np.frombuffer(data, np.uint8).astype(np.int16)
-        samples -= 128
-        samples <<= 8
-    else:
-        stored = np.dtype("<i2" if fmt.encoding == "s16le" else ">i2")
-        samples = np.frombuffer(data, stored).astype(np.int16, copy=False)
+    samples = _DECODERS[fmt.encoding](data)
     return samples if fmt.num_channels == 1 else _mix(samples, fmt.num_channels)
+
+
+def _decode_u8(data: bytes | bytearray | memoryview) -> npt.NDArray[np.int16]:
+    samples = np.frombuffer(data, np.uint8).astype(np.int16)
+    samples -= 128
+    samples <<= 8
+    return samples
+
+
+def _decode_words(
+    stored: npt.DTypeLike,
+) -> Callable[[bytes | bytearray | memoryview], npt.NDArray[np.int16]]:
+    dtype = np.dtype(stored)
+    return lambda data: np.frombuffer(data, dtype).astype(np.int16, copy=False)
+
+
+_DECODERS = {
+    "s16le": _decode_words("<i2"),
+    "s16be": _decode_words(">i2"),
+    "u8": _decode_u8,
+    "mulaw": decode_mulaw,
+    "alaw": decode_alaw,
+}
 
 
 def _mix(samples: npt.NDArray[np.int16], channels: int) -> npt.NDArray[np.int16]:

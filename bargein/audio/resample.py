@@ -63,6 +63,9 @@ _MAX_PRODUCTS = 250_000
 than it gains on matrices this small and takes cores from other calls."""
 
 
+_NOTHING: _Int16 = np.empty(0, np.int16)
+
+
 def _kernel(time: _Float64) -> _Float64:
     """Return the low-pass filter at `time`, in samples of the lower rate; 0 outside its width."""
     inside = np.maximum(1 - (time / _HALF_WIDTH) ** 2, 0)
@@ -213,7 +216,7 @@ class Converter:
         start, end = self.stable, max(self.stable, -(-known * OUTPUT_RATE // self.sample_rate))
         if start == end:
             self._held = np.concatenate((self._held, samples))
-            return np.empty(0, np.int16)
+            return _NOTHING
         # The last group may reach past the newest sample, with coefficients that are all zero.
         held = np.concatenate((self._held, samples, np.zeros(bank.columns, np.int16)))
         out = bank.convert(held, self._origin, start, end)
@@ -232,7 +235,7 @@ class Converter:
         bank = self._bank
         end = self.position * OUTPUT_RATE // self.sample_rate
         if bank is None or end == self.stable:
-            return np.empty(0, np.int16)
+            return _NOTHING
         future = np.full(bank.columns + bank.half, self._held[-1])
         held = np.concatenate((self._held, future))
         return bank.convert(held, self._origin, self.stable, end)

@@ -34,6 +34,9 @@ _PIECE = 0.2
 worker's thread once needed, the C library keeps for it."""
 
 
+_NO_SAMPLES = np.zeros(0, np.int16)
+
+
 @attrs.define(eq=False)
 class Cut:
     """Where a window lies on the 16 kHz grid: ``[start, end)``, the newest samples in ``tail``.
@@ -83,7 +86,7 @@ class CallerBuffer:
         self._front = position
         self._converter: Converter | None = None
         if self._before is not None:
-            self._before.seek(position)
+            self._before.end = position
 
     def grid(self, position: int) -> int:
         """Return the 16 kHz index of an input position since the last change of format."""
@@ -126,6 +129,9 @@ class CallerBuffer:
         if not self._open and self._before is None:
             self.position += len(data) // self.format.frame_width
             return
+        if len(data) <= self._piece:
+            self._take(decode(data, self.format))
+            return
         for at in range(0, len(data), self._piece):
             self._take(decode(data[at : at + self._piece], self.format))
 
@@ -153,9 +159,10 @@ class CallerBuffer:
         if self._converter is None:
             self._save(self._ring.end)
             self._converter = Converter(self.format.sample_rate, self.position - len(samples))
-            self._ring.seek(self._base + self._converter.stable)
+            self._ring.end = self._base + self._converter.stable
         stable = self._converter.push(samples)
-        self._save(self._ring.oldest + len(stable))
+        if self._live:
+            self._save(self._ring.oldest + len(stable))
         self._ring.write(stable)
 
     def _save(self, limit: int) -> None:
@@ -170,7 +177,7 @@ class CallerBuffer:
         """Mark the window that ends here: ``floor(length * 16000 / rate)`` samples."""
         end = self.grid(self.position)
         start = end - self.length * WINDOW_RATE // self.format.sample_rate
-        tail = self._converter.tail() if self._converter is not None else np.zeros(0, np.int16)
+        tail = self._converter.tail() if self._converter is not None else _NO_SAMPLES
         cut = Cut(start, end, tail)
         self._live.add(cut)
         return cut
@@ -196,7 +203,9 @@ class CallerBuffer:
             return cut.saved
         samples = np.empty(cut.end - cut.start, np.int16)
         stable = len(samples) - len(cut.tail)
-        if stable >= 0:
+        if not len(cut.tail):
+            self._ring.read_into(samples, cut.start)
+        elif stable >= 0:
             self._ring.read_into(samples[:stable], cut.start)
             samples[stable:] = cut.tail
         else:

@@ -25,8 +25,7 @@ class Cadence:
         Its k is the ceiling of ``(position - start + 1/2) / step``, so no count need be kept, and
         a step below one sample can't cut at one position twice.
         """
-        # In whole numbers: this runs for each frame of an overlap, and Fraction is slow.
-        num, den = self.step.numerator, self.step.denominator
+        num, den = self.step.as_integer_ratio()  # in whole numbers, for Fraction is slow
         k = -((2 * (position - self.start) + 1) * -den // (2 * num))
         return self.start + (2 * k * num + den) // (2 * den)
 

@@ -43,6 +43,10 @@ class CutWindows:
     superseded: int = 0
 
 
+NO_WINDOWS = CutWindows()
+"""What an input mostly cuts: told apart by identity."""
+
+
 class Cutter:
     """Follows the caller's audio and cuts windows while an overlap is open. Not thread-safe.
 
@@ -61,6 +65,8 @@ class Cutter:
         self._speech = speech
         self._buffer = CallerBuffer(options, fmt, hold)
         self._cadence: Cadence | None = None
+        self._next = 0
+        """Where the cadence cuts next."""
         self._overlap = 0
         self._speech_start = 0
         self._agent_start = 0
@@ -80,7 +86,7 @@ class Cutter:
         """Return how many input samples are missing to the next cut; ``None``: none is due."""
         if self._cadence is None:
             return None
-        return self._cadence.after(self.position) - self.position
+        return self._next - self._buffer.position
 
     # --- turns and overlaps -----------------------------------------------------------------
 
@@ -116,11 +122,14 @@ class Cutter:
 
     def push(self, data: bytes, *, room: int) -> CutWindows:
         """Take whole samples, cutting on the way; at most ``room`` windows, the newest, count."""
-        width = self.format.frame_width
+        buffer = self._buffer
+        width = buffer.format.frame_width
+        samples = len(data) // width
+        if self._cadence is None or buffer.position + samples < self._next:
+            buffer.push(data)
+            return NO_WINDOWS
         return self._advance(
-            len(data) // width,
-            lambda start, end: self._buffer.push(data[start * width : end * width]),
-            room,
+            samples, lambda start, end: buffer.push(data[start * width : end * width]), room
         )
 
     def gap(self, duration: float | Fraction, *, room: int) -> CutWindows:
@@ -134,11 +143,13 @@ class Cutter:
         self._buffer.skip(samples)
         if self._cadence is not None:
             self._restart_cadence()
-        return CutWindows()
+        return NO_WINDOWS
 
     def skip(self, samples: int) -> None:
         """Move on over audio that no window can need."""
         self._buffer.skip(samples)
+        if self._cadence is not None:
+            self._next = self._cadence.after(self.position)
 
     def set_format(self, fmt: AudioFormat) -> None:
         """Read bytes in another format from here on; counts as a long gap."""
@@ -147,14 +158,15 @@ class Cutter:
             self._restart_cadence()
 
     def _restart_cadence(self) -> None:
-        self._cadence = Cadence(self.position, self._options.interval * self.format.sample_rate)
+        step = self._options.interval * self.format.sample_rate
+        self._cadence = Cadence(self.position, step)
+        self._next = self._cadence.after(self.position)
 
     def _advance(self, samples: int, push: Callable[[int, int], None], room: int) -> CutWindows:
-        if self._cadence is None:
-            push(0, samples)
-            return CutWindows()
-        origin = self.position
-        due = self._cadence.due(origin, origin + samples)
+        origin, due = self.position, []
+        while self._cadence is not None and self._next <= origin + samples:
+            due.append(self._next)
+            self._next = self._cadence.after(self._next)
         kept = due[-room:]
         windows = []
         taken = 0
@@ -162,7 +174,8 @@ class Cutter:
             push(taken, at - origin)
             taken = at - origin
             windows.append(self.cut())
-        push(taken, samples)
+        if taken < samples:
+            push(taken, samples)
         return CutWindows(tuple(windows), len(due) - len(kept))
 
     # --- what goes out ----------------------------------------------------------------------

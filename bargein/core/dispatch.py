@@ -69,6 +69,7 @@ class Dispatcher:
         self._cutter = cutter
         self._judges = judges
         self._policy = policy
+        self._stand_in = Judge.FALLBACK in judges or policy is not None
         self._out = out
         self._slots = {judge: Slots(known.max_in_flight) for judge, known in judges.items()}
         self._waiting: PendingWindow | None = None
@@ -116,8 +117,7 @@ class Dispatcher:
 
     def is_stuck(self) -> bool:
         """Return whether the primary judge takes no window, and somebody else would."""
-        stand_in = Judge.FALLBACK in self._judges or self._policy is not None
-        return stand_in and self._slots[Judge.PRIMARY].oldest_unsent() is not None
+        return self._stand_in and self._slots[Judge.PRIMARY].oldest_unsent() is not None
 
     def room(self, overlap: Overlap) -> int:
         """Return how many of the windows that one input cuts are worth cutting.
@@ -140,7 +140,8 @@ class Dispatcher:
 
     def route(self, window: PendingWindow, overlap: Overlap) -> Reason | None:
         """Send a window, or let it wait; return the policy that must judge it instead."""
-        self._drop_waiting(superseded=True)
+        if self._waiting is not None:
+            self._drop_waiting(superseded=True)
         target = self.target(overlap)
         if target is not Judge.PRIMARY and target is not None:
             overlap.on_fallback = True

@@ -29,6 +29,8 @@ present; what is older helps no verdict."""
 SHED_FRACTION = 4
 """Of a second: audio that nobody needs goes a quarter of a second at a time, not at each push."""
 
+_DEFAULT_RATE = AudioFormat().sample_rate
+
 AGENT_AUDIO_STEP = 0.1
 """Seconds of the agent's audio after which the worker is woken: fine enough to see it start."""
 
@@ -104,7 +106,7 @@ class Inbox:
         self.ended = False
         self.due = False
         """Whether what waits is worth the worker's time. Any thread may look, without the lock."""
-        self._items: deque[Stamped | _Run] = deque()
+        self._items: list[Stamped | _Run] = []
         self._run: _Run | None = None
         self._agent_waiting = 0.0
         self._loud = False
@@ -130,7 +132,7 @@ class Inbox:
         """Work out from what is wanted, at this rate, when to wake and when to let audio go."""
         wake_after, keep = self._attention.wake_after, self._keep
         self._wake_after = sys.maxsize if wake_after is None else wake_after
-        rate = (self.format or AudioFormat()).sample_rate
+        rate = _DEFAULT_RATE if self.format is None else self.format.sample_rate
         self._limit = MAX_WAITING * rate
         if keep is not None:
             self._limit = min(self._limit, keep + rate // SHED_FRACTION)
@@ -294,36 +296,36 @@ class Inbox:
 
         That needs no lock any more: what came out isn't the inbox's.
         """
-        items, self._items = self._items, deque()
+        items, self._items = self._items, []
         self._run = None
         self.waiting = 0
         self._agent_waiting = 0.0
-        self.due = False
-        self._loud = self._controls = False
+        self.due = self._loud = self._controls = False
         self._stale = bool(items)
-        self._apply()
+        if self._attention.keep is not None:  # nothing is shed until it is published anew
+            self._apply()
         return _unpack_all(items) if items else ()
 
 
-def _unpack_all(items: deque[Stamped | _Run]) -> Iterator[Stamped]:
+def _unpack_all(items: Iterable[Stamped | _Run]) -> Iterator[Stamped]:
     for item in items:
-        if isinstance(item, _Run):
-            yield from _unpack(item)
-        else:
+        if isinstance(item, Stamped):
             yield item
+            continue
+        if item.skipped:
+            yield Stamped(Skip(item.skipped), item.now)
+        if item.dropped:
+            yield Stamped(Gap(Fraction(item.dropped, item.rate)), item.now)
+        joined = b"".join(item.chunks)
+        if item.marks:
+            yield from _unpack_marked(item, joined)
+        elif joined:
+            yield Stamped(Audio(joined), item.now)
 
 
-def _unpack(run: _Run) -> Iterator[Stamped]:
-    if run.skipped:
-        yield Stamped(Skip(run.skipped), run.now)
-    if run.dropped:
-        yield Stamped(Gap(Fraction(run.dropped, run.rate)), run.now)
+def _unpack_marked(run: _Run, joined: bytes) -> Iterator[Stamped]:
+    """Give audio in pieces, each mark where it was made."""
     at = run.skipped + run.dropped
-    joined = b"".join(run.chunks)
-    if not run.marks:
-        if joined:
-            yield Stamped(Audio(joined), run.now)
-        return
     audio = memoryview(joined)
     for position, mark in run.marks:
         if position > at:

@@ -13,7 +13,7 @@ from bargein.audio import AudioFormat, read_frame
 from bargein.errors import StateError
 
 from .actions import Action
-from .cutter import Cutter, CutWindows, SpeechSource
+from .cutter import NO_WINDOWS, Cutter, CutWindows, SpeechSource
 from .dispatch import Dispatcher, JudgeSettings, policy_of
 from .inputs import (
     AgentSpeechEnded,
@@ -208,8 +208,9 @@ class InterruptionMachine(Settler):
 
     def _do_cut(self, item: Audio) -> None:
         overlap = self._unsettled()
-        room = self._dispatch.room(overlap)
-        self._route(self._cutter.push(self._samples(item), room=room), overlap)
+        cut = self._cutter.push(self._samples(item), room=self._dispatch.room(overlap))
+        if cut is not NO_WINDOWS:
+            self._route(cut, overlap)
 
     def _samples(self, item: Audio) -> bytes:
         data, fmt = item.data, self.format

@@ -108,7 +108,7 @@ class Pipeline:
         begin, end = timeline.position, timeline.position + len(item.data) // width
         if self._agent.tells:
             self._expect(self._agent.pause(timeline.grid(end)))
-        if not self._due:
+        if not self._due:  # as mostly
             return self._caller_audio(item, now)
         actions: list[Action] = []
 
@@ -285,7 +285,8 @@ class Pipeline:
             wake_after = min(wake_after or rate, rate // PLAYOUT_STEPS)
         crossing, above = None, False
         if tracker is not None and tracker.next_position is None:
-            crossing, above = tracker.next_crossing.threshold, not tracker.next_crossing.rising
+            awaited = tracker.next_crossing
+            crossing, above = awaited.threshold, not awaited.rising
         return Attention(
             wake_after=wake_after,
             keep=None if keep is None else round((keep + KEEP_MARGIN) * rate),

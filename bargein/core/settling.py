@@ -41,7 +41,8 @@ class Settler:
     # --- windows ----------------------------------------------------------------------------
 
     def _route(self, cut: CutWindows, overlap: Overlap) -> None:
-        self._dispatch.count("superseded", cut.superseded)
+        if cut.superseded:
+            self._dispatch.count("superseded", cut.superseded)
         for window in cut.windows:
             policy = self._dispatch.route(window, overlap)
             if policy is not None:

@@ -108,6 +108,8 @@ class OverlapTracker:
         self._min_speech = round(options.min_speech * WINDOW_RATE)
         self._max_dip = round(options.max_dip * WINDOW_RATE)
         self._min_silence = round(options.min_silence * WINDOW_RATE)
+        self._rises = Crossing(options.activation, rising=True)
+        self._falls = Crossing(options.deactivation, rising=False)
         self._position = 0
         self._heard_to = 0
         """Where the newest probability's audio ended."""
@@ -151,9 +153,7 @@ class OverlapTracker:
         One that doesn't cross changes nothing before :attr:`next_position`, so a live stream
         may store it and leave its worker asleep.
         """
-        if self._voiced:
-            return Crossing(self.options.deactivation, rising=False)
-        return Crossing(self.options.activation, rising=True)
+        return self._falls if self._voiced else self._rises
 
     @property
     def next_position(self) -> int | None:

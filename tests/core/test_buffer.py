@@ -35,7 +35,7 @@ def test_the_ring_gives_back_the_newest_samples(
     capacity: int, start: int, writes: list[int]
 ) -> None:
     ring = SampleRing(capacity)
-    ring.seek(start)
+    ring.end = start
     for count in writes:
         ring.write(noise(ring.end, count))
     total = sum(writes)
