@@ -25,7 +25,7 @@ else. ``vad`` as a line: overlaps are found from voice activity. What follows a 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
@@ -40,9 +40,26 @@ from .script import CallScript, Expectation
 
 __all__ = ["parse", "render"]
 
-_NUMBER = r"(\d+(?:\.\d+)?)"
-_SPAN = rf"(?:{_NUMBER}\s*(?:-|–|to)\s*{_NUMBER}|from\s+{_NUMBER})\s*s?"
+_NUMBER = r"(\d+(?:\.\d+)?|\.\d+)"
+_SPAN = rf"(?:{_NUMBER}\s*s?\s*(?:-|–|to)\s*{_NUMBER}|from\s+{_NUMBER})\s*s?"
 _TIME = rf"{_NUMBER}\s*(ms|s)"
+
+_LIKE = (
+    "call: the other flight",
+    "options: threshold=0.7, fallback=fail_open",
+    "format: 8000 Hz mulaw",
+    "agent speaks 0 - 6 s",
+    "caller speaks 2.1 - 2.5 s, heard after 80 ms, judged 0.2, then 0.8 after 120 ms",
+    "judged silence, then yes",
+    "gap of 0.1 s at 3 s",
+    "input ends at 5.5 s",
+    "hang up at 5 s",
+    "lasts 9.5 s",
+    "expect interruption within 300 ms",
+    "expect inconclusive (timeout)",
+    "expect no verdict",
+)
+"""A line of each kind, for who wrote another."""
 
 _NAMED: dict[str, Answer] = {
     "yes": kit.yes,
@@ -84,11 +101,13 @@ def _line(script: CallScript, line: str) -> CallScript:
         match = re.fullmatch(pattern, line, re.IGNORECASE)
         if match:
             return read(script, match)
-    raise OptionError(
-        "not understood; expected a line such as 'agent speaks 0 - 6 s', 'caller speaks 2.1 - 2.5 "
-        "s, judged 0.8 after 120 ms', 'gap of 0.1 s at 3 s', 'hang up at 5 s' or 'expect "
-        "interruption within 300 ms'"
-    )
+    known = [like for like in _LIKE if like.split()[0].rstrip(":s") == line.split()[0].rstrip(":s")]
+    raise OptionError(f"not understood; expected a line such as {_listed(known or _LIKE)}")
+
+
+def _listed(lines: Sequence[str]) -> str:
+    *some, last = map(repr, lines)
+    return f"{', '.join(some)} or {last}" if some else last
 
 
 def _span(match: re.Match[str]) -> tuple[float, float | None]:
@@ -184,7 +203,7 @@ _LINES: tuple[tuple[str, _Reader], ...] = (
     (r"vad", lambda script, match: attrs.evolve(script, vad=True)),
     (rf"lasts {_NUMBER} s", lambda script, match: attrs.evolve(script, lasts=float(match[1]))),
     (rf"agent speaks {_SPAN}", _agent),
-    (rf"caller speaks {_SPAN}(?:, heard after {_TIME})?(?:, judged (.+))?", _caller),
+    (rf"caller speaks {_SPAN}(?:,? heard after {_TIME})?(?:,? judged (.+))?", _caller),
     (r"judged (.+)", lambda script, match: script.judged(*_answers(match[1]))),
     (
         rf"gap of {_NUMBER} s at {_NUMBER} s",

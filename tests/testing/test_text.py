@@ -52,12 +52,15 @@ def test_it_is_read_kindly() -> None:
 
         caller speaks 2-3 s
         judged drop inside after 0.1 s then NO
+        caller speaks 3 s - 3.5 s heard after .08 s judged yes
         caller hangs up at 5 s
         options: threshold=none
         """
     )
 
     assert script.utterances[0].answers == (answers.drop_inside.delayed(0.1), answers.no)
+    assert (script.utterances[1].until, script.utterances[1].heard_after) == (3.5, 0.08)
+    assert script.utterances[1].answers == (answers.yes,)
     assert script.options == {"threshold": None}
 
 
@@ -70,7 +73,13 @@ def test_what_has_no_words_is_a_comment() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("agent sings 0 - 6 s", "line 2 .*'agent sings 0 - 6 s': not understood"),
+        (
+            "agent sings 0 - 6 s",
+            "line 2 .*'agent sings 0 - 6 s': .* such as 'agent speaks 0 - 6 s'$",
+        ),
+        ("expects interruption", "'expect inconclusive \\(timeout\\)' or 'expect no verdict'$"),
+        ("format: 8 kHz", "such as 'format: 8000 Hz mulaw'$"),
+        ("the agent speaks", "'call: the other flight', .* or 'expect no verdict'$"),
         ("caller speaks 2 - 1 s", "before it"),
         ("caller speaks 2 - 3 s, judged maybe", "'maybe' is no answer"),
         ("caller speaks 2 - 3 s, judged yes after lunch", "'lunch' is no time"),
