@@ -28,6 +28,7 @@ from bargein.wire.websocket_frames import Binary, Closed, Ping, Text
 
 from .answers import Answer, Kind, silence
 from .heard import Heard
+from .proxies import without_proxies
 from .recorder import Recorder
 from .sockets import BOUND, Peer, Request, Server
 
@@ -77,6 +78,7 @@ class ScriptedServer:
     ``tls``
         ``True``: with a certificate of :mod:`bargein.testing.certificates` (extra ``testing``).
 
+    While it runs, this process reaches loopback without a proxy, whatever the environment says.
     All may be called from any thread.
     """
 
@@ -113,9 +115,11 @@ class ScriptedServer:
 
             tls = server_context()
         self._tls = tls or None
+        self._directly = without_proxies()
         self.server = Server(self._serve, tls=self._tls, listening=listening)
 
     def __enter__(self: _T) -> _T:
+        self._directly.__enter__()  # type: ignore[attr-defined]
         self.server.__enter__()  # type: ignore[attr-defined]
         return self
 
@@ -123,6 +127,7 @@ class ScriptedServer:
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
+        self._directly.__exit__(*exception)
         self.server.__exit__(*exception)
 
     # --- where it is ------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -17,13 +16,6 @@ INSTALLED = any(
     entry.value == "bargein.testing.plugin" for entry in metadata.entry_points(group="pytest11")
 )
 """Whether pytest finds the plugin by itself. On the source tree there is no entry point."""
-
-
-@pytest.fixture(autouse=True)
-def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if name.startswith("LIVEKIT_") or name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import itertools
+import os
 import ssl
 from typing import Any
 
@@ -220,3 +221,34 @@ def test_what_a_function_of_a_window_raises_is_raised_at_the_end() -> None:
 
     with pytest.raises(RuntimeError, match="mine"):
         use()
+
+
+@pytest.mark.parametrize(
+    ("before", "within"),
+    [
+        ({}, "localhost,127.0.0.1"),
+        ({"NO_PROXY": "example.org"}, "example.org,localhost,127.0.0.1"),
+        ({"no_proxy": "127.0.0.1,localhost"}, "127.0.0.1,localhost"),
+        ({"no_proxy": "*"}, "*"),
+    ],
+)
+@pytest.mark.parametrize("transport", ["websocket", "http"])
+def test_a_proxy_of_the_environment_is_not_asked(
+    transport: Any, before: dict[str, str], within: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # where nobody is
+    for name, value in before.items():
+        monkeypatch.setenv(name, value)
+    with ScriptedServer(answers.yes) as server:
+        assert os.environ["no_proxy"] == within
+        with server.detector(transport, inference_timeout=BOUND) as detector:
+            caller = Caller(detector)
+            caller.interrupt()
+            assert caller.event().is_interruption
+            caller.stream.close()
+    assert {name: os.environ.get(name) for name in ("no_proxy", "NO_PROXY")} == {
+        name: before.get(name) for name in ("no_proxy", "NO_PROXY")
+    }
