@@ -18,13 +18,13 @@ from bargein.errors import MissingExtraError, OptionError
 from bargein.evaluation import (
     Candidate,
     Dataset,
-    Evaluation,
     Resampling,
     default_folder,
     evaluate,
     read_dataset,
 )
 from bargein.evaluation.evaluator import SWEEP, Progress
+from bargein.evaluation.results import Results
 
 from .evaluation_table import render
 from .exits import ExitCode
@@ -41,6 +41,7 @@ __all__ = [
     "resampling_of",
     "run",
     "store_of",
+    "tell_failure",
 ]
 
 
@@ -177,7 +178,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(evaluation.to_dict(), indent=2, ensure_ascii=False))
     else:
         print(render(evaluation), end="")
-    return _tell_failure(evaluation)
+    return tell_failure(evaluation.results)
 
 
 def _export(dataset: Dataset, candidate: Candidate, arguments: argparse.Namespace) -> None:
@@ -187,8 +188,8 @@ def _export(dataset: Dataset, candidate: Candidate, arguments: argparse.Namespac
     print(f"bargein: wrote {written} conversations to {arguments.export}", file=sys.stderr)
 
 
-def _tell_failure(evaluation: Evaluation) -> ExitCode:
-    results = evaluation.results
+def tell_failure(results: Results) -> ExitCode:
+    """Say on how many windows the backend failed; return the exit code."""
     if results.error is None:
         return ExitCode.OK
     print(

@@ -8,7 +8,7 @@ from bargein.evaluation import LABELS, Difference, Evaluation, Moment, Point, Pr
 
 from .table import clock_time
 
-__all__ = ["aligned", "percent", "render", "render_problems"]
+__all__ = ["aligned", "counted", "percent", "render", "render_problems"]
 
 _SHOWN_PROBLEMS = 20
 """Lines of what was left out; the JSON document and the report have all."""
@@ -37,18 +37,22 @@ def render(evaluation: Evaluation) -> str:
 
 def _head(evaluation: Evaluation) -> list[str]:
     results, point = evaluation.results, evaluation.point
-    counts = ", ".join(f"{int(results.of(label).sum())} {label}s" for label in LABELS)
-    counts = counts.replace("noises", "noise")
+    counts = ", ".join(counted(int(results.of(label).sum()), label) for label in LABELS)
     decides = "its own decision" if point.threshold is None else f"threshold {point.threshold:g}"
     latency = evaluation.candidate.options.latency
     late = f", answers after {latency:g} s" if latency else ""
     return [
-        f"{evaluation.dataset.name}: {len(results.entries)} overlaps in "
-        f"{len(results.groups)} calls, {clock_time(results.duration)} of audio",
+        f"{evaluation.dataset.name}: {counted(len(results.entries), 'overlap')} in "
+        f"{counted(len(results.groups), 'call')}, {clock_time(results.duration)} of audio",
         counts,
         f"judge: {evaluation.backend['name']} ({evaluation.backend['model']}), {decides}, "
         f"minimum duration {point.min_interruption_duration:g} s{late}",
     ]
+
+
+def counted(count: int, what: str) -> str:
+    """Return ``1 call``, ``2 calls``."""
+    return f"{count} {what}" + ("s" if count != 1 and what != "noise" else "")
 
 
 def percent(rate: Rate) -> str:
@@ -135,7 +139,8 @@ def _difference(each: Difference) -> tuple[str, ...]:
         return "-" if value is None else f"{scale * value:{sign}.{digits}f} {points}"
 
     word = "better" if each.is_better else "worse"
-    verdict = word if each.is_sure else "-" if each.value is None else "not sure"
+    unsure = f"not sure ({each.calls} calls)" if each.differs_in_too_few else "not sure"
+    verdict = word if each.is_sure else "-" if each.value is None else unsure
     return (
         _NAMES[each.figure],
         shown(each.first),
@@ -152,15 +157,15 @@ def _foot(evaluation: Evaluation) -> list[str]:
     if point.strays:
         hours = results.agent_speech / 3600
         lines.append(
-            f"{point.strays} interruptions were seen where nothing is labelled "
+            f"seen where nothing is labelled: {counted(point.strays, 'interruption')} "
             f"({point.strays / hours:.1f} an hour of agent speech)"
         )
     if point.early:
-        lines.append(f"{point.early} callers found the agent stopped before they began")
+        lines.append(f"found the agent stopped before they began: {counted(point.early, 'caller')}")
+    if point.inconclusive:
+        lines.append(f"left open, so the agent went on: {counted(point.inconclusive, 'overlap')}")
     if dataset.ignored or dataset.filtered:
-        lines.append(
-            f"not asked for: {dataset.ignored} labels that are ignored, {dataset.filtered} filtered"
-        )
+        lines.append(f"not counted: {dataset.ignored} labels ignored, {dataset.filtered} filtered")
     return lines + render_problems(evaluation.problems)
 
 

@@ -7,7 +7,7 @@ import json
 
 from bargein.analysis.options_file import write_options
 from bargein.evaluation.figures import Point
-from bargein.evaluation.tuning import Costs, Goal, Tuning, tune
+from bargein.evaluation.tuning import Costs, CostsFound, Finding, Goal, Tuning, tune
 
 from .evaluate import (
     add_data_arguments,
@@ -18,9 +18,9 @@ from .evaluate import (
     progress_bar,
     resampling_of,
     store_of,
+    tell_failure,
 )
 from .evaluation_table import aligned, percent, render_problems
-from .exits import ExitCode
 from .settings import add_options_file, add_settings
 
 __all__ = ["add_arguments", "run"]
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.33,
         metavar="SHARE",
-        help="of the calls, to confirm the choice on (default: 0.33)",
+        help="of the calls, to confirm the choice on: a half, a third, … (default: 0.33)",
     )
     output = parser.add_argument_group("output")
     output.add_argument("--output", metavar="FILE", help="write the options there (JSON)")
@@ -80,10 +80,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(tuning.to_dict(), indent=2, ensure_ascii=False))
     else:
-        print("\n".join([*_lines(tuning), *render_problems(dataset.problems)]))
+        print("\n".join([*_lines(tuning), *render_problems(tuning.problems)]))
         if arguments.output is not None:
             print(f"written to {arguments.output}: use it with --options {arguments.output}")
-    return ExitCode.OK
+    return tell_failure(tuning.results)
 
 
 def _goal(arguments: argparse.Namespace) -> Goal:
@@ -133,10 +133,24 @@ def _delay(point: Point) -> str:
     return "-" if value is None else f"{value:.2f} s"
 
 
+def _costs_verdict(costs: CostsFound, finding: Finding) -> str:
+    found = (
+        f"100 overlaps of the held-out calls cost {costs.recommended:.1f}; "
+        f"so far {costs.before:.1f}"
+    )
+    if costs.low is None or costs.high is None:
+        return f"{found}. They differ in too few calls to be sure: label more"
+    words = {
+        "confirmed": "the held-out calls confirm that it costs less",
+        "open": "the held-out calls leave it open which costs less: label more",
+        "refuted": "on the held-out calls it costs more: keep what you have",
+    }
+    return f"{found} (difference {costs.low:+.1f} to {costs.high:+.1f}): {words[finding]}"
+
+
 def _verdict(tuning: Tuning) -> str:
     if tuning.costs is not None:
-        mine, so_far = tuning.costs
-        return f"100 overlaps of the held-out calls cost {mine:g}; so far {so_far:g}"
+        return _costs_verdict(tuning.costs, tuning.finding)
     limit = f"{100 * (tuning.goal.max_false_positive_rate or 0):g} %"
     ranges = " and ".join(
         f"{100 * rate.low:.1f} to {100 * rate.high:.1f} %"

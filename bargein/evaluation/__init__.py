@@ -2,7 +2,9 @@
 
 from .dataset import LABELS, Dataset, LabelledCall, LabelledOverlap, Problem, Track
 from .evaluator import Candidate, Comparison, Evaluation, evaluate
-from .figures import Difference, Moment, Point, Rate, Resampling
+from .figures import Moment, Point, Rate
+from .intervals import Resampling
+from .paired import Difference
 from .read import check_dataset, read_dataset
 from .store import default_folder
 

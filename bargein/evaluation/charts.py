@@ -17,7 +17,7 @@ from bargein.errors import MissingExtraError
 from .evaluator import Evaluation
 from .figures import Point
 
-__all__ = ["Timeline", "delay_chart", "timeline_svg", "trade_off_chart"]
+__all__ = ["Timeline", "decider", "delay_chart", "timeline_svg", "trade_off_chart"]
 
 INK = "#1f2933"
 COLOURS = {"interruption": "#c2410c", "backchannel": "#1d4ed8", "noise": "#6b7280"}
@@ -26,6 +26,20 @@ OTHER = "#7c3aed"
 
 _WIDTH, _HEIGHT = 5.0, 3.6
 """Inches: narrow enough to stay readable on a telephone."""
+
+
+_SECONDS = 2.0
+"""What the curve of delays shows: who waits longer has given up."""
+
+
+def decider(name: str, point: Point) -> str:
+    """Name a judge with its settings, so that two of one name are told apart."""
+    if point.threshold is None:
+        return name
+    long = (
+        f", {point.min_interruption_duration:g} s" if point.min_interruption_duration > 0.05 else ""
+    )
+    return f"{name} at threshold {point.threshold:g}{long}"
 
 
 def _figure() -> Any:
@@ -110,17 +124,19 @@ def _mark(axes: Any, point: Point, label: str, colour: str, marker: str) -> None
 def delay_chart(evaluation: Evaluation) -> str:
     """How many of all interruptions had been noticed so long after the caller began."""
     figure, axes = _figure()
-    candidates = [(evaluation.backend["name"], evaluation.results, COLOURS["interruption"])]
-    if evaluation.comparison is not None:
-        name = f"against: {evaluation.comparison.backend['name']}"
-        candidates.append((name, evaluation.comparison.results, OTHER))
+    name = decider(evaluation.backend["name"], evaluation.point)
+    candidates = [(name, evaluation.results, COLOURS["interruption"])]
+    if (other := evaluation.comparison) is not None:
+        candidates.append((decider(other.backend["name"], other.point), other.results, OTHER))
     for name, results, colour in candidates:
         real = results.of("interruption")
         delays = np.sort(results.delay[0][real])
         delays = delays[~np.isnan(delays)]
         share = 100 * (np.arange(len(delays)) + 1) / max(1, int(real.sum()))
-        axes.step([0, *delays], [0, *share], where="post", color=colour, label=name)
-    axes.set_xlim(0, 2)
+        last = share[-1] if len(share) else 0
+        times, shares = [0, *delays, max(_SECONDS, *delays, 0)], [0, *share, last]
+        axes.step(times, shares, where="post", color=colour, label=name)
+    axes.set_xlim(0, _SECONDS)
     axes.set_ylim(0, 102)
     axes.set_xlabel("seconds after the caller began")
     axes.set_ylabel("interruptions noticed, %")

@@ -75,23 +75,23 @@ class Collector:
         self._where = dict(where or {})
         self._group_by = group_by
         self._found: dict[tuple[Track, Track | None], _Recording] = {}
+        self._unscored: dict[tuple[Track, Track | None], list[tuple[float, float]]] = {}
 
     def take(self, row: Row) -> None:
         """Take a label; what is wrong with it in itself is noted here."""
+        label = self.label(row.text)
         if any(row.tags.get(name) != value for name, value in self._where.items()):
             self._filtered += 1
-            return
-        label = self.label(row.text)
-        if label is None:
+            self._pass_over(row)
+        elif label is None:
             known = ", ".join((*LABELS, IGNORED))
             what = f"the label came as {row.text!r}; expected one of {known}, or a mapping to one"
             self.problems.append(Problem(row.file, row.line, what))
-            return
-        if label == "ignore":
+            self._pass_over(row)
+        elif label == "ignore":
             self.ignored += 1
-            return
-        recording = self._recording(row)
-        if recording is not None:
+            self._pass_over(row)
+        elif (recording := self._recording(row)) is not None:
             recording.overlaps.append(
                 LabelledOverlap(
                     start=row.start,
@@ -103,6 +103,11 @@ class Collector:
                 )
             )
 
+    def _pass_over(self, row: Row) -> None:
+        """Remember where something is that isn't scored."""
+        if row.start < row.end:
+            self._unscored.setdefault(_tracks(row), []).append((row.start, row.end))
+
     def label(self, text: str) -> Label | Literal["ignore"] | None:
         """Return the label that a word stands for; ``None``: nobody knows."""
         word = text.strip().lower()
@@ -113,20 +118,25 @@ class Collector:
 
     def _recording(self, row: Row) -> _Recording | None:
         caller, agent = _tracks(row)
+        call = (row.tags.get(self._group_by) if self._group_by else row.call) or row.audio
         found = self._found.get((caller, agent))
         if found is None:
-            call = row.tags.get(self._group_by, "") if self._group_by else row.call
             where = row.file if row.line is None else f"{row.file}:{row.line}"
             assumed = row.agent_audio is None and row.agent_channel is None
-            found = _Recording(caller, agent, call or row.audio, row.agent_start, assumed, where)
+            found = _Recording(caller, agent, call, row.agent_start, assumed, where)
             self._found[caller, agent] = found
-        elif found.agent_start != row.agent_start:
-            what = (
-                f"agent_start came as {row.agent_start}; the same recording has "
-                f"{found.agent_start} before ({found.reference})"
-            )
-            self.problems.append(Problem(row.file, row.line, what))
-            return None
+            return found
+        for name, value, before in (
+            ("agent_start", row.agent_start, found.agent_start),
+            (self._group_by or "call", call, found.call),
+        ):
+            if value != before:
+                what = (
+                    f"{name} came as {value}; the same recording has {before} before "
+                    f"({found.reference})"
+                )
+                self.problems.append(Problem(row.file, row.line, what))
+                return None
         return found
 
     def dataset(self, name: str) -> Dataset:
@@ -139,6 +149,7 @@ class Collector:
                 agent_start=found.agent_start,
                 agent_assumed=found.agent_assumed,
                 overlaps=tuple(sorted(found.overlaps, key=lambda overlap: overlap.start)),
+                unscored=tuple(sorted(self._unscored.get((found.caller, found.agent), ()))),
                 reference=found.reference,
             )
             for found in self._found.values()

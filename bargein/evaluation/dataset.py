@@ -88,6 +88,9 @@ class LabelledCall:
     agent_assumed: bool = False
     """Nobody said where the agent is: a file of one channel holds the caller alone."""
     overlaps: tuple[LabelledOverlap, ...] = ()
+    unscored: tuple[tuple[float, float], ...] = ()
+    """Starts and ends of what was labelled and isn't scored (ignored, filtered, not understood), in
+    seconds: a verdict about one of these is about no label."""
     reference: str = ""
     """Where the recording is named: a file and a line, for messages."""
 
@@ -108,6 +111,8 @@ class Dataset:
     """Labels that were mapped to ``ignore``, or that a format has for other things."""
     filtered: int = 0
     """Labels that ``where`` left out."""
+    strict: bool = False
+    """Whether what turns out to be wrong as the audio is heard stops an evaluation, too."""
 
     @property
     def overlaps(self) -> int:

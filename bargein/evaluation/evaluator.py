@@ -14,7 +14,9 @@ from bargein.core import InterruptionOptions
 from bargein.errors import OptionError
 
 from .dataset import LABELS, Dataset, LabelledCall, LabelledOverlap, Problem
-from .figures import Difference, Moment, Point, Resampling, compare_points, moments, points
+from .figures import Moment, Point, moments, points
+from .intervals import Resampling
+from .paired import Difference, compare_points
 from .results import Results, gather
 from .run import Plan, evaluate_calls, load_backend
 from .score import Scored
@@ -232,6 +234,7 @@ def evaluate(
 
     Raises:
         OptionError: a backend, a threshold or a cluster can't be.
+        DatasetError: the data set is ``strict``, and something in it can't be evaluated.
         MissingExtraError: scipy, scikit-learn, joblib or soundfile isn't there.
     """
     candidate = candidate or Candidate()
@@ -243,14 +246,14 @@ def evaluate(
     passes = 1 if against is None else 2
     told = Told(progress, len(dataset.calls) * passes)
     scored = _scored(dataset, candidate, settings, store, jobs, cluster)
-    results = gather(dataset.calls, told(scored), settings)
+    results = gather(dataset.calls, told(scored), settings, strict=dataset.strict)
     found = points(results, how)
     comparison = None
     if against is not None:
         other_backend = load_backend(against.backend)
         setting = _operating(against, other_backend)
         scored = _scored(dataset, against, (setting,), store, jobs, cluster)
-        other = gather(dataset.calls, told(scored), (setting,))
+        other = gather(dataset.calls, told(scored), (setting,), strict=dataset.strict)
         comparison = _compare(against, other_backend, results, other, how)
     return Evaluation(
         dataset=dataset,

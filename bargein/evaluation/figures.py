@@ -1,63 +1,34 @@
-"""Figures and how sure they are: rates, delays, and differences, with intervals over calls.
-
-Overlaps of one call are alike, so a bootstrap draws whole calls (scipy's, percentiles, 95 %). Where
-every one of them went the same way it has nothing to draw from; the exact binomial interval over
-calls (Clopper and Pearson) stands in.
-"""
+"""The figures of an evaluation: rates, delays, and how sure they are."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import attrs
 import numpy as np
-import numpy.typing as npt
 
 from bargein.errors import MissingExtraError
 
 from .dataset import LABELS
-from .results import Bools, Ints, Results
+from .intervals import Array, Resampling, by_group, interval_of, share_intervals
+from .results import Bools, Results
 from .score import MOMENTS
 
 __all__ = [
     "DELAYS",
-    "Difference",
+    "Delay",
     "Moment",
     "Point",
     "Rate",
-    "Resampling",
-    "compare_points",
+    "delay_table",
     "moments",
     "points",
+    "quantiles",
 ]
 
 DELAYS = (0.5, 0.9, 0.95)
 """Quantiles of delays that are told."""
-
-_LEVEL = 0.95
-_MOST_DRAWN = 4_000_000
-"""Numbers drawn at a time: bounds the memory to some 100 MB."""
-
-Array = npt.NDArray[Any]
-
-
-def stats() -> Any:
-    """Import scipy.stats, or say which extra has it."""
-    try:
-        import scipy.stats
-    except ImportError as error:
-        raise MissingExtraError("evaluating", "evaluate") from error
-    return scipy.stats
-
-
-@attrs.frozen
-class Resampling:
-    """How the bootstrap draws."""
-
-    draws: int = 2000
-    seed: int = 2025
 
 
 @attrs.frozen
@@ -72,9 +43,9 @@ class Rate:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        interval = None if self.low is None else [_rounded(self.low), _rounded(self.high)]
+        interval = None if self.low is None else [rounded(self.low), rounded(self.high)]
         return {
-            "value": _rounded(self.value),
+            "value": rounded(self.value),
             "interval": interval,
             "hits": self.hits,
             "n": self.n,
@@ -91,8 +62,8 @@ class Delay:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        interval = None if self.low is None else [_rounded(self.low), _rounded(self.high)]
-        return {"value": _rounded(self.value), "interval": interval}
+        interval = None if self.low is None else [rounded(self.low), rounded(self.high)]
+        return {"value": rounded(self.value), "interval": interval}
 
 
 @attrs.frozen(kw_only=True)
@@ -149,22 +120,16 @@ class Moment:
             "false_backchannel": self.false_backchannel.to_dict(),
             "false_noise": self.false_noise.to_dict(),
             "precision": self.precision.to_dict(),
-            "auc": _rounded(self.auc),
+            "auc": rounded(self.auc),
         }
 
 
-def _rounded(value: float | None, digits: int = 4) -> float | None:
+def rounded(value: float | None, digits: int = 4) -> float | None:
+    """Return what JSON documents show."""
     return None if value is None else round(float(value), digits)
 
 
 # --- rates ----------------------------------------------------------------------------------
-
-
-def by_group(values: Array, groups: Ints, count: int) -> Array:
-    """(…, N) -> (…, G): sums over each call's labels."""
-    flat = values.reshape(-1, values.shape[-1])
-    sums = [np.bincount(groups, row, minlength=count) for row in flat]
-    return np.asarray(sums, float).reshape(*values.shape[:-1], count)
 
 
 def rates(hits: Bools, of: Bools, results: Results, how: Resampling) -> list[Rate]:
@@ -182,66 +147,10 @@ def rates(hits: Bools, of: Bools, results: Results, how: Resampling) -> list[Rat
     return found
 
 
-def share_intervals(top: Array, base: Array, how: Resampling) -> tuple[Array, Array]:
-    """Intervals of sum(top) / sum(base), for each row of (S, G); NaN where there is nothing."""
-    low, high = np.full(len(top), np.nan), np.full(len(top), np.nan)
-    sums, bases = top.sum(axis=1), base.sum(axis=1)
-    mixed = (sums > 0) & (sums < bases)
-    for row in np.flatnonzero(~mixed & (bases > 0)):
-        low[row], high[row] = _exact(sums[row] > 0, int((base[row] > 0).sum()))
-    rows = np.flatnonzero(mixed)
-    if len(rows):
-        low[rows], high[rows] = _bootstrap((top[rows], base[rows]), _share, how)
-    return low, high
-
-
-def _exact(all_of_them: bool, calls: int) -> tuple[float, float]:
-    """Clopper and Pearson's interval where all calls say yes, or all say no."""
-    interval = stats().binomtest(calls if all_of_them else 0, calls).proportion_ci(_LEVEL)
-    return float(interval.low), float(interval.high)
-
-
-def _share(top: Array, base: Array, axis: int = -1) -> Array:
-    total = base.sum(axis=axis)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.where(total > 0, top.sum(axis=axis) / total, np.nan))
-
-
-def _bootstrap(data: tuple[Array, ...], statistic: Any, how: Resampling) -> tuple[Array, Array]:
-    """Draw calls (the last axis), and take the percentiles of what comes of them."""
-    drawn = _draws(data, statistic, how)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a row of NaN is a row of NaN
-        tail = (1 - _LEVEL) / 2
-        low, high = np.nanquantile(drawn, (tail, 1 - tail), axis=-1)
-    return low, high
-
-
-def _draws(data: tuple[Array, ...], statistic: Any, how: Resampling) -> Array:
-    """(…, draws): the statistic of each resample of the calls."""
-    calls = data[0].shape[-1]
-    if calls < 2:
-        return np.asarray(statistic(*data))[..., None].repeat(2, axis=-1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on data without spread, of which we know
-        found = stats().bootstrap(
-            data,
-            statistic,
-            paired=True,
-            vectorized=True,
-            axis=-1,
-            n_resamples=how.draws,
-            batch=max(1, _MOST_DRAWN // data[0].size),
-            method="percentile",
-            rng=np.random.default_rng(how.seed),
-        )
-    return np.asarray(found.bootstrap_distribution)
-
-
 # --- delays ---------------------------------------------------------------------------------
 
 
-def _delay_table(results: Results, row: int) -> Array:
+def delay_table(results: Results, row: int) -> Array:
     """(G, most): the delays of each call's interruptions, filled up with NaN."""
     of = results.of("interruption")
     rows: list[list[float]] = [[] for _ in results.groups]
@@ -255,38 +164,32 @@ def _delay_table(results: Results, row: int) -> Array:
     return table
 
 
-def _quantiles(values: Array) -> Array:
-    """(…, n) with NaN -> (quantiles, …)."""
+def quantiles(table: Array, which: Any = DELAYS) -> Array:
+    """(…, G, most) with NaN -> (quantiles, …); NaN where there is nothing."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        found: Array = np.nanquantile(values, DELAYS, axis=-1)
-    return found
+        values = table.reshape(*table.shape[:-2], -1)
+        return np.asarray(np.nanquantile(values, which, axis=-1))
 
 
 def delays(results: Results, row: int, how: Resampling | None = None) -> tuple[Delay, ...]:
     """Quantiles of the delays of one setting; with intervals where ``how`` is given."""
-    table = _delay_table(results, row)
-    values = _quantiles(table.ravel())
+    table = delay_table(results, row)
+    values = quantiles(table)
     if np.isnan(values).any():
         return tuple(Delay(value=None) for _ in DELAYS)
-    if how is None or len(table) < 2:
+    calls = np.arange(len(table))
+    if how is None or np.count_nonzero(~np.isnan(table[:, 0])) < 2:
         return tuple(Delay(value=float(value)) for value in values)
-    rng = np.random.default_rng(how.seed)
-    drawn = np.stack([_draw_delays(table, rng) for _ in range(how.draws)], axis=-1)
-    low, high = np.nanquantile(drawn, ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2), axis=-1)
+
+    def of_drawn(drawn: Array, axis: int = -1) -> Array:
+        return quantiles(table[drawn])
+
+    low, high = interval_of((calls,), of_drawn, how)
     return tuple(
         Delay(value=float(v), low=float(a), high=float(b))
         for v, a, b in zip(values, low, high, strict=True)
     )
-
-
-def _draw_delays(table: Array, rng: np.random.Generator) -> Array:
-    values = table[rng.integers(0, len(table), len(table))].ravel()
-    values = values[~np.isnan(values)]
-    return np.asarray(np.quantile(values, DELAYS)) if len(values) else _NOTHING
-
-
-_NOTHING = np.full(len(DELAYS), np.nan)
 
 
 # --- points ---------------------------------------------------------------------------------
@@ -353,107 +256,3 @@ def _auc(results: Results, moment: int) -> float | None:
     except ImportError as error:
         raise MissingExtraError("evaluating", "evaluate") from error
     return float(roc_auc_score(truth, results.best[moment]))
-
-
-# --- two settings on the same labels --------------------------------------------------------
-
-
-@attrs.frozen(kw_only=True)
-class Difference:
-    """The other setting's figure less the first one's, on the same labels."""
-
-    figure: str
-    first: float | None
-    other: float | None
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def is_sure(self) -> bool:
-        """Whether the interval leaves no difference out."""
-        return self.low is not None and self.high is not None and not self.low <= 0.0 <= self.high
-
-    @property
-    def is_better(self) -> bool:
-        """Whether the other one is better by this figure, as far as can be seen."""
-        upwards = self.figure in ("recall", "precision")
-        return self.value is not None and (self.value > 0 if upwards else self.value < 0)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        interval = None if self.low is None else [_rounded(self.low), _rounded(self.high)]
-        return {
-            "figure": self.figure,
-            "first": _rounded(self.first),
-            "other": _rounded(self.other),
-            "difference": _rounded(self.value),
-            "interval": interval,
-            "sure": self.is_sure,
-        }
-
-
-def compare_points(first: Results, other: Results, how: Resampling) -> list[Difference]:
-    """Compare the first settings of two evaluations of the same labels, drawing the same calls."""
-    a, b = first.positive[0], other.positive[0]
-    real = first.of("interruption")
-    asked = (
-        ("recall", a, b, real, real),
-        ("false_backchannel", a, b, first.of("backchannel"), first.of("backchannel")),
-        ("false_noise", a, b, first.of("noise"), first.of("noise")),
-        ("precision", real, real, a, b),
-    )
-    found = [_difference(name, parts, first, how) for name, *parts in asked]
-    return [*found, _delay_difference(first, other, how)]
-
-
-def _difference(
-    figure: str, parts: Sequence[Bools], results: Results, how: Resampling
-) -> Difference:
-    """``parts``: what is hit and what it is of, before and after; (N,) each."""
-    a, b, of_a, of_b = parts
-    count = len(results.groups)
-    data = tuple(
-        by_group(values, results.group, count) for values in (a & of_a, of_a, b & of_b, of_b)
-    )
-
-    def less(top_a: Array, base_a: Array, top_b: Array, base_b: Array, axis: int = -1) -> Array:
-        return np.asarray(_share(top_b, base_b, axis) - _share(top_a, base_a, axis))
-
-    one, two = (float(_share(data[k], data[k + 1])) for k in (0, 2))
-    if np.isnan(one) or np.isnan(two):
-        return Difference(
-            figure=figure,
-            first=None if np.isnan(one) else one,
-            other=None if np.isnan(two) else two,
-            value=None,
-        )
-    low, high = _bootstrap(data, less, how)
-    return Difference(
-        figure=figure, first=one, other=two, value=two - one, low=float(low), high=float(high)
-    )
-
-
-def _delay_difference(first: Results, other: Results, how: Resampling) -> Difference:
-    tables = _delay_table(first, 0), _delay_table(other, 0)
-    values = [float(_quantiles(table.ravel())[0]) for table in tables]
-    told = [None if np.isnan(value) else value for value in values]
-    if None in told or len(tables[0]) < 2:
-        return Difference(figure="median_delay", first=told[0], other=told[1], value=None)
-    rng = np.random.default_rng(how.seed)
-    drawn = []
-    for _ in range(how.draws):
-        calls = rng.integers(0, len(tables[0]), len(tables[0]))
-        a, b = (table[calls].ravel() for table in tables)
-        a, b = a[~np.isnan(a)], b[~np.isnan(b)]
-        if len(a) and len(b):
-            drawn.append(float(np.median(b) - np.median(a)))
-    low, high = np.quantile(drawn, ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2))
-    return Difference(
-        figure="median_delay",
-        first=told[0],
-        other=told[1],
-        value=values[1] - values[0],
-        low=float(low),
-        high=float(high),
-    )

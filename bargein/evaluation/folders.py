@@ -54,33 +54,47 @@ def read_folder(folder: Path, into: Collector, *, tier: str | None = None) -> No
     of several recordings by name.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    recordings = {path.with_suffix(""): path for path in files if _is_audio(path)}
-    labelled = set()
+    recordings: dict[Path, Path] = {}
+    for path in filter(_is_audio, files):
+        first = recordings.setdefault(path.with_suffix(""), path)
+        if first != path:
+            what = f"isn't read: {first.name} beside it has the same name"
+            into.problems.append(Problem(str(path), None, what))
+    spoken_of = set()
     for path in files:
-        ending = path.suffix.lower()
-        if ending not in _BESIDE:
-            continue
-        recording = recordings.get(path.with_suffix(""))
-        if recording is None and ending == ".txt":
-            continue  # a text beside no recording: a readme
-        labels, problems = _parse(path, tier)
-        into.problems += problems
-        for label in labels:
-            own = recording or recordings.get(path.parent / label.recording)
-            if own is None:
-                what = f"names the recording {label.recording!r}, which isn't beside it"
-                into.problems.append(Problem(str(path), label.line, what))
-                continue
-            labelled.add(own)
-            into.take(_row(label, own, path))
-        if recording is not None and not labels and not problems:
-            labelled.add(recording)
-            into.problems.append(Problem(str(path), None, "has no labels"))
+        if path.suffix.lower() in _BESIDE:
+            spoken_of |= _read_labels(path, recordings, into, tier)
     for recording in recordings.values():
-        if recording not in labelled and not any(
-            p.file.startswith(str(recording.with_suffix(""))) for p in into.problems
-        ):
+        if recording not in spoken_of:
             into.problems.append(Problem(str(recording), None, "has no labels beside it"))
+
+
+def _read_labels(
+    path: Path, recordings: dict[Path, Path], into: Collector, tier: str | None
+) -> set[Path]:
+    """Read a label file; return the recordings that it speaks of, however badly."""
+    recording = recordings.get(path.with_suffix(""))
+    labels, problems = _parse(path, tier)
+    if recording is None and path.suffix.lower() != ".rttm":
+        if problems and path.suffix.lower() == ".txt":
+            return set()  # some other text, such as a readme
+        if labels or problems:
+            what = "there is no recording of this name beside it"
+            into.problems.append(Problem(str(path), None, what))
+        return set()
+    into.problems += problems
+    spoken_of = set() if recording is None else {recording}
+    for label in labels:
+        own = recording or recordings.get(path.parent / label.recording)
+        if own is None:
+            what = f"names the recording {label.recording!r}, which isn't beside it"
+            into.problems.append(Problem(str(path), label.line, what))
+            continue
+        spoken_of.add(own)
+        into.take(_row(label, own, path))
+    if not labels and not problems:
+        into.problems.append(Problem(str(path), None, "has no labels"))
+    return spoken_of
 
 
 def _is_audio(path: Path) -> bool:
@@ -127,7 +141,8 @@ def read_conversations(folders: Sequence[Path], into: Collector) -> None:
 
     A folder is a conversation, and its name the call: ``speaker_1_audio.wav`` and ``speaker_2_…``,
     and for each speaker the labels of up to three people in ``speaker_1_annotation_a.srt``, ``_b``
-    and ``_c``. A label counts where most of them agree on it, within 0.2 s at both ends.
+    and ``_c``. A label counts where most of them agree on it, within 0.2 s at both ends; one on
+    which they don't is ignored, and counted.
     """
     for folder in folders:
         for speaker in (1, 2):
@@ -144,7 +159,7 @@ def _read_speaker(folder: Path, speaker: int, into: Collector) -> None:
         if path.is_file():
             labels, problems = _parse_track(path)
             into.problems += problems
-            tracks.append((path, [known for label in labels if (known := _known(label, into))]))
+            tracks.append((path, [_known(label) for label in labels]))
     if not tracks:
         what = f"has no speaker_{speaker}_annotation_a.srt (nor _b, nor _c)"
         into.problems.append(Problem(str(folder), None, what))
@@ -161,17 +176,15 @@ def _parse_track(path: Path) -> tuple[list[RawLabel], list[Problem]]:
         return [], [Problem(str(path), None, f"can't be read: {error}")]
 
 
-def _known(label: RawLabel, into: Collector) -> RawLabel | None:
-    """Put a label into our words; count what isn't scored, and leave what nobody knows as it is."""
+def _known(label: RawLabel) -> RawLabel:
+    """Put a label into our words; what nobody knows stays as it is."""
     word = CONVERSATION_LABELS.get(label.text.lower(), label.text)
-    if into.label(word) == IGNORED:
-        into.ignored += 1
-        return None
     return attrs.evolve(label, text=word)
 
 
 def _agreed(tracks: list[tuple[Path, list[RawLabel]]]) -> Iterator[tuple[Path, RawLabel]]:
-    """Give the labels that most annotators agree on, at the median of their times."""
+    """Give the labels that most annotators agree on, at the median of their times; what they
+    don't agree on is to be ignored."""
     needed = len(tracks) // 2 + 1
     taken: Counter[int] = Counter()
     for at, (path, labels) in enumerate(tracks):
@@ -182,6 +195,7 @@ def _agreed(tracks: list[tuple[Path, list[RawLabel]]]) -> Iterator[tuple[Path, R
             for _, others in tracks[at + 1 :]:
                 same += [o for o in others if not taken[id(o)] and _agree(label, o)][:1]
             if len(same) < needed:
+                yield path, attrs.evolve(label, text=IGNORED)
                 continue
             taken.update(id(each) for each in same)
             start = statistics.median(each.start for each in same)

@@ -46,6 +46,14 @@ def read_text(path: Path) -> str:
     return data.decode(encoding)
 
 
+def read_lines(path: Path) -> list[str]:
+    """Read a text file's lines, as editors count them.
+
+    ``str.splitlines`` would also end one at characters that a label's text may hold (U+2028).
+    """
+    return re.split(r"\r\n|\r|\n", read_text(path))
+
+
 def _seconds(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
@@ -56,7 +64,7 @@ def _seconds(text: str) -> float:
 def _parse_lines(path: Path, parse: Callable[[int, str], RawLabel | None], expected: str) -> Found:
     """Parse a line at a time; what can't be parsed is a problem with its line."""
     labels, problems = [], []
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    for number, line in enumerate(read_lines(path), 1):
         try:
             label = parse(number, line)
         except (ValueError, IndexError):
@@ -106,9 +114,13 @@ def parse_rttm(path: Path) -> Found:
         text = name if kind == "SPEAKER" else "noise" if kind in _RTTM_NOISES else kind
         begin = _seconds(start)
         end = begin + _seconds(duration)
-        return RawLabel(number, begin, end, text, recording, int(channel) - 1)
+        side = None if channel == "<NA>" else int(channel) - 1
+        if side is not None and side < 0:
+            raise ValueError(line)
+        return RawLabel(number, begin, end, text, recording, side)
 
-    return _parse_lines(path, parse, "an RTTM line of nine fields or more")
+    expected = "an RTTM line of nine fields or more, channels counted from 1, times in seconds"
+    return _parse_lines(path, parse, expected)
 
 
 _TOKEN = re.compile(
@@ -131,6 +143,11 @@ class _Tokens:
         self._found = (m for m in _TOKEN.finditer(text) if not m[0].startswith("!"))
         self._line, self._position = 1, 0
 
+    @property
+    def line(self) -> int:
+        """The line of the newest token."""
+        return self._line
+
     def take(self) -> tuple[int, str]:
         match = next(self._found, None)
         if match is None:
@@ -145,7 +162,7 @@ class _Tokens:
     def text(self) -> tuple[int, str]:
         line, token = self.take()
         if not token.startswith('"'):
-            raise ValueError(f"line {line} has {token} where a text should be")
+            raise ValueError(f"{token} stands where a text should")
         return line, token[1:-1].replace('""', '"')
 
 
@@ -156,10 +173,13 @@ def parse_textgrid(path: Path, tier: str | None = None) -> Found:
     that name, and none was asked for, all interval tiers are.
     """
     wanted = (tier or "overlaps").lower()
+    text = read_text(path)
+    tokens = _Tokens(text)
     try:
-        tiers = list(_read_tiers(_Tokens(read_text(path))))
-    except (ValueError, IndexError) as error:
-        return [], [Problem(str(path), None, f"isn't {_TEXTGRID}: {error}")]
+        tiers = list(_read_tiers(tokens))
+    except ValueError as error:
+        why = "it is in the binary one" if text.startswith("ooBinaryFile") else str(error)
+        return [], [Problem(str(path), tokens.line, f"isn't {_TEXTGRID}: {why}")]
     chosen = [labels for name, labels in tiers if name.lower() == wanted]
     if not chosen and tier is not None:
         names = ", ".join(repr(name) for name, _ in tiers) or "none"
@@ -197,7 +217,7 @@ _SRT_LABEL = re.compile(r"\s*\[([^\]]+)\]")
 def parse_srt(path: Path) -> Found:
     """Read SubRip: the label is what stands in brackets at the start of a caption's text."""
     labels, problems = [], []
-    lines = read_text(path).splitlines()
+    lines = read_lines(path)
     for at, line in enumerate(lines):
         if "-->" not in line:
             continue

@@ -19,10 +19,11 @@ from bargein.analysis.call import Side
 from bargein.audio.files import open_recording
 from bargein.errors import AudioFileError
 
-from .charts import Timeline, delay_chart, timeline_svg, trade_off_chart
+from .charts import Timeline, decider, delay_chart, timeline_svg, trade_off_chart
 from .dataset import Track
 from .evaluator import Evaluation, Mistake
-from .figures import Difference, Point, Rate
+from .figures import Point, Rate
+from .paired import Difference
 from .run import Plan, hear_call
 from .settle import estimates
 
@@ -39,6 +40,13 @@ _NAMES = {
     "precision": "Of what stops the agent, true interruptions",
     "median_delay": "Median time until the agent knows",
 }
+_SHORT = {
+    "recall": "letting interruptions in",
+    "false_backchannel": "ignoring “mm-hmm”s",
+    "false_noise": "ignoring noises",
+    "median_delay": "speed",
+}
+"""What a comparison's sentence names; precision follows from the others."""
 
 
 def write_report(
@@ -61,11 +69,11 @@ def render_report(evaluation: Evaluation, *, mistakes: int = 8) -> str:
         _section("Figures", _tables(evaluation)),
         _section(
             f"Interruptions that were missed ({len(missed)})",
-            _shown(evaluation, missed[:mistakes], "It never got sure enough."),
+            _shown(evaluation, missed[:mistakes], len(missed), "It never got sure enough."),
         ),
         _section(
             f"Callers who were taken wrongly ({len(false)})",
-            _shown(evaluation, false[:mistakes], "The agent would have stopped for this."),
+            _shown(evaluation, false[:mistakes], len(false), "The agent would have stopped."),
         ),
         _section("What was left out", _left_out(evaluation)),
     ]
@@ -106,17 +114,42 @@ def _summary(evaluation: Evaluation) -> str:
         f"{int(results.of('backchannel').sum())} backchannels (“mm-hmm”, “right”)",
         f"{int(results.of('noise').sum())} noises",
     ]
-    decides = (
-        "decides by itself" if point.threshold is None else f"at threshold {point.threshold:g}"
-    )
     return (
-        f"<p>Measured on <b>{escape(dataset.name)}</b>: {', '.join(counts)}, in "
-        f"{len(results.groups)} calls, {results.duration / 60:.0f} minutes of audio. Judge: "
-        f"{escape(evaluation.backend['name'])} ({escape(evaluation.backend['model'])}), {decides}."
-        f'</p><div class="tiles">{"".join(tiles)}</div>'
+        "<p>A caller speaks, or only makes a sound, while the agent is speaking. The agent should "
+        "stop for a true interruption, and go on for all else. This is how often "
+        f"<b>{escape(decider(evaluation.backend['name'], point))}</b> gets that right.</p>"
+        f'<div class="tiles">{"".join(tiles)}</div>'
         "<p class='note'>The range under each figure is where the true value lies with 95 % "
-        "certainty, going by this many calls.</p>"
+        f"certainty, going by so many calls. Measured on {escape(Path(dataset.name).name)}: "
+        f"{', '.join(counts)}, in {len(results.groups)} calls, {results.duration / 60:.0f} minutes "
+        f"of audio. Model: {escape(evaluation.backend['model'])}.</p>{_in_short(evaluation)}"
     )
+
+
+def _in_short(evaluation: Evaluation) -> str:
+    """What the comparison says, in a sentence."""
+    comparison = evaluation.comparison
+    if comparison is None:
+        return ""
+    told: dict[str, list[str]] = {"better": [], "worse": [], "not sure": []}
+    for each in comparison.differences:
+        if each.value is not None and each.figure in _SHORT:
+            word = ("better" if each.is_better else "worse") if each.is_sure else "not sure"
+            told[word].append(_SHORT[each.figure])
+    said = [
+        f"{words} {_and(told[word])}"
+        for word, words in (("better", "better at"), ("worse", "worse at"))
+        if told[word]
+    ]
+    name = escape(decider(comparison.backend["name"], comparison.point))
+    sentence = f"{name} is {'; '.join(said)}." if said else ""
+    if told["not sure"]:
+        sentence += f" On {_and(told['not sure'])} these calls can’t tell the two apart."
+    return f"<p class='short'><b>The alternative:</b> {sentence.strip()}</p>"
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _tile(rate: Rate, words: str, kind: str) -> str:
@@ -132,9 +165,7 @@ def _tile(rate: Rate, words: str, kind: str) -> str:
 def _curves(evaluation: Evaluation) -> str:
     if not evaluation.sweep:
         return "<p>The judge decides by itself; there is no threshold to turn.</p>"
-    other = (
-        "" if evaluation.comparison is None else " The diamonds are the one it is compared with."
-    )
+    other = "" if evaluation.comparison is None else " The diamonds are the alternative."
     return (
         '<div class="charts"><figure>'
         f"{trade_off_chart(evaluation)}<figcaption>Each dot is a threshold. A judge that is "
@@ -150,12 +181,13 @@ def _comparison(evaluation: Evaluation) -> str:
     assert comparison is not None
     rows = [_difference_row(each) for each in comparison.differences]
     fixed, broken = comparison.changed["fixed"], comparison.changed["broken"]
-    threshold = comparison.point.threshold
-    decides = "by itself" if threshold is None else f"at threshold {threshold:g}"
+    name = escape(decider(comparison.backend["name"], comparison.point))
+    head = ["", "now", "alternative", "difference", "95 % interval", "verdict"]
     return (
-        f"<p>Against <b>{escape(comparison.backend['name'])}</b> {decides}, on the same calls: "
-        f"{fixed} overlaps that were wrong would be right, {broken} that were right would be "
-        f"wrong.</p>{_table(['', 'now', 'other', 'difference', 'verdict'], rows)}"
+        f"<p>With <b>{name}</b>, on the same calls, {fixed} overlaps that are judged wrongly now "
+        f"would be judged rightly, and {broken} the other way round.</p>{_table(head, rows)}"
+        "<p class='note'>A difference counts as sure where its interval leaves 0 out and six "
+        "calls or more differ.</p>"
     )
 
 
@@ -167,15 +199,23 @@ def _difference_row(each: Difference) -> list[str]:
             return f"{value:{sign}.2f} s"
         return f"{100 * value:{sign}.1f}" + (" points" if sign else " %")
 
-    if not each.is_sure:
-        verdict = "can’t be told apart" if each.value is not None else "–"
+    if each.value is None:
+        verdict = "–"
+    elif not each.is_sure:
+        few = f": only {each.calls} calls differ" if each.differs_in_too_few else ""
+        verdict = f"can’t be told apart{few}"
     else:
-        verdict = "the other is better" if each.is_better else "the other is worse"
+        verdict = "better" if each.is_better else "worse"
+    interval = "–"
+    if each.low is not None and each.high is not None:
+        scale, digits = (1, 2) if each.figure == "median_delay" else (100, 1)
+        interval = f"{scale * each.low:+.{digits}f} to {scale * each.high:+.{digits}f}"
     return [
         _NAMES[each.figure],
         shown(each.first),
         shown(each.other),
         shown(each.value, "+"),
+        interval,
         verdict,
     ]
 
@@ -210,6 +250,8 @@ def _tables(evaluation: Evaluation) -> str:
     parts = [
         "<p>What the judge has decided so long after the caller began:</p>",
         _table(["heard", *head, "AUC"], heard),
+        "<p class='note'>In brackets: the 95 % interval. AUC: how well the judge’s estimates tell "
+        "interruptions from the rest, whatever the threshold; 1 is without fail, 0.5 a coin.</p>",
     ]
     if evaluation.sweep:
         rows = [_sweep_row(point, evaluation.point.threshold) for point in evaluation.sweep]
@@ -243,11 +285,16 @@ def _left_out(evaluation: Evaluation) -> str:
 # --- mistakes -------------------------------------------------------------------------------
 
 
-def _shown(evaluation: Evaluation, mistakes: Sequence[Mistake], words: str) -> str:
-    if not mistakes:
+def _shown(evaluation: Evaluation, mistakes: Sequence[Mistake], of: int, words: str) -> str:
+    if not of:
         return "<p>None.</p>"
     cards = "".join(_card(evaluation, mistake) for mistake in mistakes)
-    return f"<p>{words} The clearest mistakes come first.</p>{cards}"
+    most = f" The {len(mistakes)} clearest of {of} mistakes:" if len(mistakes) < of else ""
+    legend = (
+        "Shaded: what was labelled. Solid line: how sure the judge was of an interruption. Dashed: "
+        "from where on it stops the agent. Red: when it would have."
+    )
+    return f"<p>{words}{most}</p><p class='note'>{legend}</p>{cards}"
 
 
 def _card(evaluation: Evaluation, mistake: Mistake) -> str:
@@ -255,12 +302,18 @@ def _card(evaluation: Evaluation, mistake: Mistake) -> str:
     tags = overlap.tags
     known = [tags[name] for name in ("text", "kind", "voice", "condition") if tags.get(name)]
     about = f" — {escape(', '.join(known))}" if known else ""
-    title = f"{escape(overlap.label)} at {overlap.start:.2f} s of {escape(mistake.call.name)}"
+    name = os.path.relpath(mistake.call.name, _home(evaluation.dataset.name))
+    title = f"{escape(overlap.label)} at {overlap.start:.2f} s of {escape(name)}"
     try:
         body = _scene(evaluation, mistake)
     except (AudioFileError, OSError) as error:
         body = f"<p>{escape(str(error))}</p>"
     return f'<article><h3>{title}<span class="about">{about}</span></h3>{body}</article>'
+
+
+def _home(dataset: str) -> str:
+    """The folder that names in a report are seen from: it says nothing of the machine's others."""
+    return dataset if os.path.isdir(dataset) else os.path.dirname(dataset) or "."
 
 
 def _scene(evaluation: Evaluation, mistake: Mistake) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .collect import Collector, Row
 from .dataset import Problem
-from .formats import read_text
+from .formats import read_lines, read_text
 
 __all__ = ["COLUMNS", "read_csv", "read_json_lines"]
 
@@ -41,21 +41,29 @@ def read_csv(path: Path, into: Collector) -> None:
     if missing:
         into.problems.append(Problem(str(path), 1, missing))
         return
-    line = reader.line_num + 1
-    try:
-        for fields in reader:
-            if fields and len(fields) != len(header):
-                what = f"has {len(fields)} fields; expected {len(header)}, as the first line has"
-                into.problems.append(Problem(str(path), line, what))
-            elif fields:
-                _take(dict(zip(header, fields, strict=True)), path, line, into)
-            line = reader.line_num + 1
-    except csv.Error as error:
-        into.problems.append(Problem(str(path), line, f"isn't CSV: {error}"))
+    while True:
+        line = reader.line_num + 1
+        try:
+            fields = next(reader, None)
+        except csv.Error as error:
+            last = reader.line_num
+            what = f"isn't CSV: {error}" + (f"; lost up to line {last}" if last > line else "")
+            into.problems.append(Problem(str(path), line, what))
+            continue
+        if fields is None:
+            return
+        if fields and len(fields) != len(header):
+            what = f"has {len(fields)} fields; expected {len(header)}, as the first line has"
+            into.problems.append(Problem(str(path), line, what))
+        elif fields:
+            _take(dict(zip(header, fields, strict=True)), path, line, into)
 
 
 def _missing(header: list[str]) -> str | None:
-    """Say which column isn't there."""
+    """Say which column isn't there, or is there twice."""
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice is not None:
+        return f"has two columns {twice!r}"
     for name in _NEEDED:
         if not set(COLUMNS[name]) & set(header):
             return (
@@ -67,7 +75,7 @@ def _missing(header: list[str]) -> str | None:
 
 def read_json_lines(path: Path, into: Collector) -> None:
     """Read JSON lines: an object for each overlap, or for each call with a list ``overlaps``."""
-    for line, text in enumerate(read_text(path).splitlines(), 1):
+    for line, text in enumerate(read_lines(path), 1):
         if not text.strip():
             continue
         try:
@@ -77,6 +85,8 @@ def read_json_lines(path: Path, into: Collector) -> None:
         except ValueError as error:
             into.problems.append(Problem(str(path), line, f"isn't a JSON object: {error}"))
             continue
+        if entry.get("overlaps") == []:
+            into.problems.append(Problem(str(path), line, "has no overlaps"))
         for fields in _entries(entry):
             _take(fields, path, line, into)
 

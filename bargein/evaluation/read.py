@@ -44,7 +44,8 @@ def read_dataset(
         where: only labels whose columns have these values.
         group_by: the column that tells calls apart, over which uncertainty is taken.
         tier: the TextGrids' tier.
-        strict: raise at the first problem.
+        strict: raise at the first problem; :func:`evaluate` does so, too, at what is only found as
+            the audio is heard.
 
     What can't be evaluated is left out, and told in :attr:`Dataset.problems`.
 
@@ -112,14 +113,13 @@ def check_dataset(dataset: Dataset, *, strict: bool = False) -> Dataset:
     if not result.overlaps:
         why = "; ".join(str(problem) for problem in problems[:3]) or "it is empty"
         raise DatasetError(f"{dataset.name}: nothing to evaluate: {why}")
-    return attrs.evolve(result, problems=tuple(problems))
+    return attrs.evolve(result, problems=tuple(problems), strict=strict)
 
 
 def _check_call(
     call: LabelledCall, headers: dict[str, Recording | AudioFileError]
 ) -> tuple[LabelledCall | None, list[Problem]]:
     """Check a recording's files and channels, then its labels."""
-    first = call.overlaps[0]
     durations = []
     for track in (call.caller, call.agent):
         if track is None:
@@ -136,11 +136,11 @@ def _check_call(
                 f"the {who}'s channel is {track.channel + 1}; {track.path} has "
                 f"{header.num_channels}, counted from 1"
             )
-            return None, [first.problem(what)]
+            return None, [overlap.problem(what) for overlap in call.overlaps]
         durations.append(header.duration)
     if call.agent is not None and call.agent == call.caller:
         what = f"the caller and the agent are the same channel, {call.caller.channel + 1}"
-        return None, [first.problem(what)]
+        return None, [overlap.problem(what) for overlap in call.overlaps]
     overlaps, problems = _check_overlaps(call, durations[0])
     kept = attrs.evolve(call, overlaps=tuple(overlaps)) if overlaps else None
     return kept, problems

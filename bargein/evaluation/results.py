@@ -8,6 +8,8 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from bargein.errors import DatasetError
+
 from .dataset import LABELS, Label, LabelledCall, LabelledOverlap, Problem
 from .score import MOMENTS, Scored
 from .settle import Settings
@@ -61,8 +63,13 @@ def gather(
     calls: Sequence[LabelledCall],
     scored: Iterable[Scored | str],
     settings: Sequence[Settings],
+    *,
+    strict: bool = False,
 ) -> Results:
-    """Put together what came of each call, in the calls' order."""
+    """Put together what came of each call, in the calls' order.
+
+    Raises :class:`~bargein.errors.DatasetError` at the first problem if ``strict``.
+    """
     parts: list[Scored] = []
     problems: list[Problem] = []
     for call, part in zip(calls, scored, strict=True):
@@ -71,6 +78,8 @@ def gather(
         else:
             problems += part.problems
             parts.append(part)
+        if problems and strict:
+            raise DatasetError(str(problems[0]))
     groups: dict[str, int] = {}
     group = [
         groups.setdefault(part.call.id, len(groups)) for part in parts for _ in part.call.overlaps

@@ -80,14 +80,12 @@ def score(call: LabelledCall, hearing: Hearing, settings: Sequence[Settings]) ->
         found[row] = len(verdicts)
         open_questions[row] = sum(v.outcome.value == "inconclusive" for v in verdicts)
         taken = [v for v in verdicts if v.is_interruption]
-        strays[row] = len(taken)
         for verdict in taken:
-            at = owner(call.overlaps, verdict.detected)
-            if at is not None:
-                strays[row] -= 1
-                if not positive[row, at]:
-                    positive[row, at] = True
-                    delay[row, at] = verdict.detected - call.overlaps[at].start
+            at = owner(call, verdict.detected)
+            strays[row] += not is_labelled(call, verdict.detected)
+            if at is not None and not positive[row, at]:
+                positive[row, at] = True
+                delay[row, at] = verdict.detected - call.overlaps[at].start
         for at, before in enumerate(_stopped_before(call.overlaps, taken, hearing)):
             if before and not positive[row, at]:
                 positive[row, at] = early[row, at] = True
@@ -99,7 +97,7 @@ def score(call: LabelledCall, hearing: Hearing, settings: Sequence[Settings]) ->
         strays=strays,
         inconclusive=open_questions,
         found=found,
-        best=_best(call.overlaps, hearing, settings[0].detection.min_frames),
+        best=_best(call, hearing, settings[0].detection.min_frames),
         agent_speech=sum(end - start for start, end in hearing.turns),
         duration=hearing.duration,
         windows=len(hearing.windows),
@@ -109,12 +107,29 @@ def score(call: LabelledCall, hearing: Hearing, settings: Sequence[Settings]) ->
     )
 
 
-def owner(overlaps: Sequence[LabelledOverlap], at: float) -> int | None:
-    """Return which label something at a time is about: the last begun, if not long over."""
-    begun = [k for k, overlap in enumerate(overlaps) if overlap.start <= at]
-    if not begun or at > overlaps[begun[-1]].end + AFTERMATH:
+def owner(call: LabelledCall, at: float) -> int | None:
+    """Return which of a call's overlaps something at a time is about; ``None``: none of them.
+
+    It is about the label in whose midst it falls, else about the last begun, if that isn't long
+    over. Labels that aren't scored have their say, too: what is about them is about no overlap.
+    """
+    scored = [(overlap.start, overlap.end) for overlap in call.overlaps]
+    for spans, number in ((scored, True), (call.unscored, False)):
+        for k, (start, end) in enumerate(spans):
+            if start <= at <= end:
+                return k if number else None
+    ended = [(end, k) for k, (_, end) in enumerate(scored) if end < at]
+    ended += [(end, -1) for _, end in call.unscored if end < at]
+    if not ended:
         return None
-    return begun[-1]
+    end, last = max(ended)
+    return None if last < 0 or at > end + AFTERMATH else last
+
+
+def is_labelled(call: LabelledCall, at: float) -> bool:
+    """Tell whether something at a time is about any label, scored or not."""
+    spans = [*((overlap.start, overlap.end) for overlap in call.overlaps), *call.unscored]
+    return any(start <= at <= end + AFTERMATH for start, end in spans)
 
 
 def _stopped_before(
@@ -129,13 +144,12 @@ def _stopped_before(
     ]
 
 
-def _best(
-    overlaps: Sequence[LabelledOverlap], hearing: Hearing, min_frames: int
-) -> npt.NDArray[np.float32]:
+def _best(call: LabelledCall, hearing: Hearing, min_frames: int) -> npt.NDArray[np.float32]:
+    overlaps = call.overlaps
     best = np.zeros((len(MOMENTS) + 1, len(overlaps)), np.float32)
     values = estimates(hearing.windows, min_frames)
     for window, value in zip(hearing.windows, values, strict=True):
-        at = owner(overlaps, window.cut)
+        at = owner(call, window.cut)
         if at is not None:
             heard = window.cut - overlaps[at].start
             reached = np.array([heard <= moment for moment in MOMENTS] + [True])

@@ -14,14 +14,16 @@ from bargein.analysis import AnalysisOptions
 from bargein.backends.protocol import Backend
 from bargein.errors import DatasetError, MissingExtraError, OptionError
 
-from .dataset import LABELS, Dataset
+from .dataset import LABELS, Dataset, Problem
 from .evaluator import Candidate, Progress, Told
-from .figures import Point, Resampling, points
+from .figures import Point, points
+from .intervals import Resampling, by_group, interval_of, share
+from .paired import FEWEST
 from .results import Results, gather
 from .run import Plan, evaluate_calls, load_backend
 from .settle import Settings
 
-__all__ = ["DURATIONS", "THRESHOLDS", "Costs", "Goal", "Tuning", "tune"]
+__all__ = ["DURATIONS", "THRESHOLDS", "Costs", "CostsFound", "Goal", "Tuning", "tune"]
 
 THRESHOLDS = (0.02, *(round(0.05 * step, 2) for step in range(1, 20)), 0.97, 0.98, 0.99)
 """Thresholds that are tried."""
@@ -64,6 +66,17 @@ class Goal:
             raise OptionError(f"costs came as {self.costs}; expected numbers of 0 or more")
 
 
+@attrs.frozen(kw_only=True)
+class CostsFound:
+    """What 100 overlaps of the held-out calls cost."""
+
+    recommended: float
+    before: float
+    low: float | None = None
+    """The 95 % interval of the first less the second; ``None`` where there are too few calls."""
+    high: float | None = None
+
+
 @attrs.frozen(kw_only=True, eq=False)
 class Tuning:
     """What is recommended, and how it did on both parts. Immutable."""
@@ -82,8 +95,12 @@ class Tuning:
     finding: Finding
     """``confirmed``: the whole interval on the held-out calls keeps the limit; ``open``: it may or
     may not; ``refuted``: it doesn't. With costs: whether they are below those so far."""
-    costs: tuple[float, float] | None = None
-    """For 100 overlaps of the held-out calls: recommended, and so far."""
+    costs: CostsFound | None = None
+    """With costs as the goal."""
+    problems: tuple[Problem, ...] = ()
+    """All that was left out."""
+    results: Results
+    """Of all calls: the settings so far, then those that were tried."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
@@ -94,8 +111,10 @@ class Tuning:
             "held_out": self.held_out.to_dict(),
             "before": self.before.to_dict(),
             "calls": {"tuned": self.calls[0], "held_out": self.calls[1]},
-            "costs": self.costs,
+            "costs": None if self.costs is None else attrs.asdict(self.costs),
             "finding": self.finding,
+            "windows": {"judged": self.results.windows, "failed": self.results.failed},
+            "left_out": [problem.to_dict() for problem in self.problems],
         }
 
     def options(self) -> dict[str, Any]:
@@ -147,7 +166,9 @@ def tune(
     Raises:
         OptionError: the goal can't be reached on the calls searched (the message says what can),
             or the backend has no threshold to tune.
-        DatasetError: there are too few calls to hold some out.
+        DatasetError: there are too few calls to hold some out, there is nothing to weigh
+            (no interruption, or nothing else), or the data set is ``strict`` and something in it
+            can't be evaluated.
     """
     candidate = candidate or Candidate()
     how = resampling or Resampling()
@@ -159,15 +180,13 @@ def tune(
         backend=candidate.backend, options=candidate.options, settings=settings, store=store
     )
     scored = evaluate_calls(dataset.calls, plan, jobs=jobs, cluster=cluster)
-    results = gather(dataset.calls, Told(progress, len(dataset.calls))(scored), settings)
+    told = Told(progress, len(dataset.calls))(scored)
+    results = gather(dataset.calls, told, settings, strict=dataset.strict)
     searched, kept = _parts(results, held_out, how.seed)
     best = _best(goal, searched)
     confirmed = points(_rows(kept, [best, 0]), how)
     tuned = points(_rows(searched, [best]), how)[0]
-    costs = None
-    if goal.costs is not None:
-        mine, so_far = _costs(goal.costs, kept)[[best, 0]]
-        costs = (round(float(mine), 4), round(float(so_far), 4))
+    costs = None if goal.costs is None else _costs_found(goal.costs, _rows(kept, [best, 0]), how)
     detection = attrs.evolve(settings[best].detection, threshold=settings[best].threshold)
     return Tuning(
         goal=goal,
@@ -180,6 +199,8 @@ def tune(
         calls=(len(searched.groups), len(kept.groups)),
         finding=_finding(goal, confirmed[0], costs),
         costs=costs,
+        problems=(*dataset.problems, *results.problems),
+        results=results,
     )
 
 
@@ -225,6 +246,10 @@ def _parts(results: Results, held_out: float, seed: int) -> tuple[Results, Resul
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class of fewer labels than folds
         searched, kept = next(split.split(results.label, results.label, results.group))
+    real = results.of("interruption")[searched]
+    if not real.any() or real.all():
+        what = "no interruption" if not real.any() else "nothing but interruptions"
+        raise DatasetError(f"the calls to be searched hold {what}: there is nothing to weigh")
     return _columns(results, searched), _columns(results, kept)
 
 
@@ -277,14 +302,24 @@ def _late(results: Results) -> Any:
 
 
 def _costs(costs: Costs, results: Results) -> Any:
-    """(S,): what 100 overlaps cost, in the mix that the labels have."""
+    """(S, N): what each label costs under each of the settings."""
     real = results.of("interruption")
-    delays = results.delay[:, real]
-    missed = (~results.positive[:, real]).sum(axis=1)
-    false = results.positive[:, ~real].sum(axis=1)
-    waited = np.where(np.isnan(delays), 0.0, delays).sum(axis=1)
-    total = costs.missed * missed + costs.false * false + costs.second * waited
-    return 100 * total / len(results.label)
+    waited = np.where(np.isnan(results.delay), 0.0, results.delay)
+    interrupted = np.where(results.positive, costs.second * waited, costs.missed)
+    return np.where(real, interrupted, costs.false * results.positive)
+
+
+def _costs_found(costs: Costs, results: Results, how: Resampling) -> CostsFound:
+    """What 100 overlaps cost, in the mix that the labels have, under two settings."""
+    count = len(results.groups)
+    totals = by_group(100 * _costs(costs, results), results.group, count)
+    labels = by_group(np.ones(len(results.label)), results.group, count)
+    mine, so_far = (totals.sum(axis=1) / labels.sum()).tolist()
+    low = high = None
+    if ((totals[0] != totals[1]).sum()) >= FEWEST:
+        less = totals[0] - totals[1]
+        low, high = (float(end) for end in interval_of((less, labels), share, how))
+    return CostsFound(recommended=mine, before=so_far, low=low, high=high)
 
 
 def _best(goal: Goal, searched: Results) -> int:
@@ -292,7 +327,7 @@ def _best(goal: Goal, searched: Results) -> int:
     shares, late = _shares(searched), _late(searched)
     rows = range(1, len(searched.settings))
     if goal.costs is not None:
-        costs = _costs(goal.costs, searched)
+        costs = _costs(goal.costs, searched).sum(axis=1)
         return min(rows, key=lambda row: (costs[row], late[row]))
     limit = goal.max_false_positive_rate
     worst = np.maximum(shares["backchannel"], shares["noise"])
@@ -306,9 +341,11 @@ def _best(goal: Goal, searched: Results) -> int:
     return min(allowed, key=lambda row: (-shares["interruption"][row], late[row], worst[row]))
 
 
-def _finding(goal: Goal, held_out: Point, costs: tuple[float, float] | None) -> Finding:
+def _finding(goal: Goal, held_out: Point, costs: CostsFound | None) -> Finding:
     if costs is not None:
-        return "confirmed" if costs[0] < costs[1] else "open" if costs[0] == costs[1] else "refuted"
+        if costs.low is None or costs.high is None or costs.low <= 0 <= costs.high:
+            return "open"
+        return "confirmed" if costs.high < 0 else "refuted"
     limit = goal.max_false_positive_rate
     assert limit is not None
     rates = (held_out.false_backchannel, held_out.false_noise)

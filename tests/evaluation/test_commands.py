@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from bargein.cli import main
-from tests.evaluation.material import pieces
+from tests.evaluation.material import pieces, write_csv
 from tests.fresh import run_fresh
 
 PATIENT = "tests.evaluation.judges:patient"
@@ -127,6 +130,33 @@ def test_what_is_left_out_is_listed_and_strict_stops(
     assert err.startswith(f"bargein: {bad}:9: ")
 
 
+@pytest.mark.parametrize(
+    "command", [("evaluate",), ("tune", "--cost-false", "1", "--held-out", "0.5")]
+)
+@pytest.mark.usefixtures("_few_settings")
+def test_what_only_the_audio_shows_is_left_out_and_strict_stops(
+    capsys: pytest.CaptureFixture[str], manifest: Path, store: str, command: tuple[str, ...]
+) -> None:
+    """The agent turns out to be silent during a label."""
+    bad = manifest.with_name("silent.csv")
+    quiet = manifest.with_name("quiet.wav")
+    soundfile.write(quiet, np.zeros((16_000, 2), np.int16), 8000)
+    with manifest.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    rows.append(rows[0] | {"audio": quiet.name, "call": quiet.name, "agent_start": ""})
+    write_csv(bad, rows)
+    first, *rest = command
+    common = (first, bad, *rest, "--backend", PATIENT, "--store", store, "--jobs", "1")
+
+    code, out, _ = run(capsys, *common)
+    strict, _, err = run(capsys, *common, "--strict")
+
+    assert code == 0
+    assert f"  {bad}:9: from 1.5 to 1.88 s the agent is silent: no overlap" in out
+    assert strict == 3
+    assert err.startswith(f"bargein: {bad}:9: from 1.5")
+
+
 def test_a_judge_that_fails_is_told(
     capsys: pytest.CaptureFixture[str], manifest: Path, store: str
 ) -> None:
@@ -139,7 +169,7 @@ def test_a_judge_that_fails_is_told(
     assert code == 1
     assert "RuntimeError: out of order" in err
     assert "5 overlaps in 3 calls" in out
-    assert "not asked for: 2 labels that are ignored" in out
+    assert "not counted: 2 labels ignored" in out
 
 
 @pytest.mark.parametrize(
@@ -203,6 +233,7 @@ def test_tune_by_costs(capsys: pytest.CaptureFixture[str], manifest: Path, store
     assert (code, words, none) == (0, 0, 2)
     assert json.loads(out)["goal"]["costs"] == {"missed": 5.0, "false": 1.0, "second": 0.0}
     assert "overlaps of the held-out calls cost" in table
+    assert "They differ in too few calls to be sure: label more" in table
     assert "expected a greatest false-positive rate or costs" in err
 
 

@@ -145,7 +145,7 @@ class Links(HTMLParser):
         ]
 
 
-def test_the_report_is_one_file_with_curves_and_sound(evaluation: Evaluation) -> None:
+def test_the_report_is_one_file_with_curves_and_sound(evaluation: Evaluation, home: Path) -> None:
     judges.asked.clear()
 
     page = render_report(evaluation)
@@ -162,6 +162,8 @@ def test_the_report_is_one_file_with_curves_and_sound(evaluation: Evaluation) ->
     identifiers = re.findall(r' id="([^"]+)"', page)
     assert len(identifiers) == len(set(identifiers))
     assert "of true interruptions are let in" in page
+    assert "<b>The alternative:</b>" in page
+    assert str(home) not in page  # the names of this machine's folders are nobody's business
     assert "nan" not in re.sub(r'src="[^"]*"', "", page).lower().replace("domin", "")
 
 
@@ -271,6 +273,7 @@ def test_costs_are_weighed(many: Dataset, store: str) -> None:
             store=store,
         )
         assert tuning.costs is not None
+        assert tuning.finding in ("open", "confirmed")
         return tuning.candidate.options.detection.threshold
 
     assert best(missed=100.0, false=0.0) == 0.3
@@ -288,6 +291,12 @@ def test_what_can_not_be_tuned(many: Dataset, dataset: Dataset, store: str) -> N
         tune(attrs.evolve(dataset, calls=dataset.calls[:2]), goal, PATIENT, store=store)
     with pytest.raises(OptionError, match="held_out came as"):
         tune(dataset, goal, PATIENT, held_out=0.9, store=store)
+    real = [c for c in many.calls if {overlap.label for overlap in c.overlaps} == {"interruption"}]
+    with pytest.raises(DatasetError, match="hold nothing but interruptions"):
+        tune(attrs.evolve(many, calls=tuple(real)), goal, PATIENT, store=store)
+    others = tuple(c for c in many.calls if c not in real)
+    with pytest.raises(DatasetError, match="hold no interruption"):
+        tune(attrs.evolve(many, calls=others), goal, PATIENT, store=store)
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,9 @@ def test_rttm(tmp_path: Path) -> None:
         "NON-SPEECH call 2 4 1 <NA> noise <NA> <NA>\n"
         "LEXEME call 1 5 1 word lex alice <NA>\n"
         "SPEAKER call 1 1.5\n"
-        "SPEAKER call x 1.5 0.75 <NA> <NA> backchannel <NA> <NA>\n",
+        "SPEAKER call x 1.5 0.75 <NA> <NA> backchannel <NA> <NA>\n"
+        "SPEAKER call 0 1.5 0.75 <NA> <NA> backchannel <NA> <NA>\n"
+        "SPEAKER call <NA> 7 1 <NA> <NA> backchannel <NA> <NA>\n",
     )
 
     labels, problems = parse_rttm(path)
@@ -108,8 +110,9 @@ def test_rttm(tmp_path: Path) -> None:
         RawLabel(3, 1.5, 2.25, "backchannel", "call", 0),
         RawLabel(4, 4.0, 5.0, "noise", "call", 1),
         RawLabel(5, 5.0, 6.0, "LEXEME", "call", 0),
+        RawLabel(9, 7.0, 8.0, "backchannel", "call", None),
     ]
-    assert [problem.line for problem in problems] == [6, 7]
+    assert [problem.line for problem in problems] == [6, 7, 8]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -130,22 +133,24 @@ def test_a_short_textgrid(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "line", "why"),
     [
-        "",
-        "hello",
-        '"ooTextFile" "Pitch" 0 1',
-        SHORT.replace('"backchannel"', ""),
-        SHORT.replace('"words"', "3"),
+        ("", 1, "it ends too soon"),
+        ("hello", 1, "it ends too soon"),
+        ('"ooTextFile" "Pitch" 0 1', 1, "it says 'ooTextFile' and 'Pitch'"),
+        (SHORT.replace('"backchannel"', ""), 6, "it ends too soon"),
+        (SHORT.replace('"words"', "3"), 4, "3 stands where a text should"),
+        ("ooBinaryFile\x08TextGrid", 1, "it is in the binary one"),
     ],
 )
-def test_what_is_no_textgrid_is_told(tmp_path: Path, text: str) -> None:
+def test_what_is_no_textgrid_is_told(tmp_path: Path, text: str, line: int, why: str) -> None:
     path = write(tmp_path, "a.TextGrid", text)
 
     labels, problems = parse_textgrid(path)
 
     assert labels == []
-    assert "isn't a TextGrid in Praat's text format" in str(problems[0])
+    assert str(problems[0]).startswith(f"{path}:{line}: isn't a TextGrid in Praat's text format")
+    assert why in str(problems[0])
 
 
 def test_a_textgrid_without_tiers_is_empty(tmp_path: Path) -> None:

@@ -107,6 +107,7 @@ def test_labels_are_mapped_ignored_and_filtered(folder: Path) -> None:
     )
 
     assert [o.label for o in dataset.calls[0].overlaps] == ["backchannel"]
+    assert dataset.calls[0].unscored == ((3.0, 4.0), (5.0, 6.0), (7.0, 8.0))
     assert (dataset.ignored, dataset.filtered) == (1, 1)
     assert told(dataset) == [
         f"{path}:5: the label came as 'what'; expected one of interruption, backchannel, noise, "
@@ -116,9 +117,16 @@ def test_labels_are_mapped_ignored_and_filtered(folder: Path) -> None:
 
 def test_calls_are_told_apart_by_a_column(folder: Path) -> None:
     text = GOOD.replace("label\n", "label,voice\n").replace("tion\n", "tion,anna\n")
-    path = manifest(folder, text.replace("nnel\n", "nnel,anna\n").replace("noise\n", "noise,\n"))
+    path = manifest(
+        folder, text.replace("nnel\n", "nnel,anna\n").replace("noise\n", "noise,bert\n")
+    )
 
-    assert read_dataset(path, group_by="voice").calls[0].id == "anna"
+    dataset = read_dataset(path, group_by="voice")
+
+    assert (dataset.calls[0].id, dataset.overlaps) == ("anna", 2)
+    assert told(dataset) == [
+        f"{path}:4: voice came as bert; the same recording has anna before ({path}:2)"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -163,11 +171,12 @@ def test_what_is_wrong_is_told_with_its_line_and_the_rest_goes_on(
 def test_channels_and_the_agents_start_must_fit(
     folder: Path, header: str, row: str, what: str
 ) -> None:
-    text = f"audio,start,end,label,{header}\ncall.wav,1,2,noise,{row}\nmono.wav,1,2,noise,\n"
-    dataset = read_dataset(manifest(folder, text))
+    text = f"audio,start,end,label,{header}\n" + f"call.wav,1,2,noise,{row}\n" * 2
+    dataset = read_dataset(manifest(folder, text + "mono.wav,1,2,noise,\n"))
 
-    assert what.format(folder=folder) in told(dataset)[0]
-    assert told(dataset)[0].startswith(f"{folder}/m.csv:2: ")
+    for line, problem in zip((2, 3), told(dataset), strict=True):
+        assert problem.startswith(f"{folder}/m.csv:{line}: ")
+        assert what.format(folder=folder) in problem
 
 
 def test_both_sides_can_not_be_one_channel(folder: Path) -> None:
@@ -186,6 +195,31 @@ def test_a_recording_has_one_agent_start(folder: Path) -> None:
     )
 
 
+def test_a_row_that_is_no_csv_is_told_and_the_rest_goes_on(folder: Path) -> None:
+    path = manifest(folder, GOOD + 'call.wav,"7"x,8,noise\ncall.wav,8,9,noise\n')
+    open_quote = manifest(folder, GOOD + 'call.wav,7,"8,noise\ncall.wav,8,9,noise\n', "q.csv")
+
+    assert told(dataset := read_dataset(path)) == [f"{path}:5: isn't CSV: ',' expected after '\"'"]
+    assert dataset.overlaps == 4
+    assert told(read_dataset(open_quote)) == [
+        f"{open_quote}:5: isn't CSV: unexpected end of data; lost up to line 6"
+    ]
+
+
+def test_a_line_of_json_may_hold_any_text_and_a_call_without_overlaps_is_told(folder: Path) -> None:
+    common = {"audio": "call.wav", "note": "one\u2028two\x85"}
+    lines = [
+        json.dumps(common | {"start": 1, "end": 2, "label": "noise"}, ensure_ascii=False),
+        json.dumps(common | {"overlaps": []}),
+    ]
+    path = manifest(folder, "\n".join(lines), "m.jsonl")
+
+    dataset = read_dataset(path)
+
+    assert dataset.overlaps == 1
+    assert told(dataset) == [f"{path}:2: has no overlaps"]
+
+
 def test_an_empty_class_is_told(folder: Path) -> None:
     dataset = read_dataset(manifest(folder, GOOD.replace("noise", "backchannel")))
 
@@ -201,6 +235,7 @@ def test_an_empty_class_is_told(folder: Path) -> None:
         ("m.csv", "", "came with nothing"),
         ("m.csv", "audio,start,end,label\n", "it is empty"),
         ("m.csv", GOOD + '"x\n', "isn't CSV"),
+        ("m.csv", GOOD.replace("end", "start"), "has two columns 'start'"),
         ("m.txt", "1\t2\tnoise\n", "expected a manifest"),
         ("m.csv", None, "can't be read: No such file"),
         ("m.rttm", None, "no such file or folder"),
@@ -253,13 +288,21 @@ def test_an_empty_and_an_unreadable_label_file_are_told(folder: Path) -> None:
     (folder / "call.txt").write_text("1\t2\tnoise\n", encoding="utf-8")
     (folder / "mono.txt").write_text("", encoding="utf-8")
     (folder / "agent.TextGrid").write_bytes(b"\xfa\xfb")
+    (folder / "gone.txt").write_text("1\t2\tnoise\n", encoding="utf-8")
+    (folder / "lost.TextGrid").write_text("hello", encoding="utf-8")
+    (folder / "call.flac").write_bytes((folder / "call.wav").read_bytes())
+    (folder / "cal.wav").write_bytes((folder / "call.wav").read_bytes())
     (folder / "agent.txt").write_bytes(b"\xfa\xfb")
 
     problems = [str(p) for p in read_dataset(folder).problems]
 
     assert f"{folder}/mono.txt: has no labels" in problems
-    assert any("agent.TextGrid: isn't a TextGrid" in p for p in problems)
+    assert any("agent.TextGrid: can't be read" in p for p in problems)
     assert any("agent.txt: can't be read" in p for p in problems)
+    for name in ("gone.txt", "lost.TextGrid"):
+        assert f"{folder}/{name}: there is no recording of this name beside it" in problems
+    assert f"{folder}/call.wav: isn't read: call.flac beside it has the same name" in problems
+    assert f"{folder}/cal.wav: has no labels beside it" in problems
     assert not any("agent.wav" in p for p in problems)
 
 
@@ -274,7 +317,7 @@ def caption(number: int, start: str, end: str, label: str) -> str:
 
 
 def test_conversations_of_two_speakers(tmp_path: Path) -> None:
-    """Two of three annotators must agree; what isn't scored is counted."""
+    """Two of three annotators must agree; what isn't scored, or disputed, is counted."""
     home = tmp_path / "20"
     home.mkdir()
     for speaker in (1, 2):
@@ -294,5 +337,7 @@ def test_conversations_of_two_speakers(tmp_path: Path) -> None:
     assert call.caller.path.endswith("speaker_1_audio.wav")
     assert call.agent == Track(str(home / "speaker_2_audio.wav"), 0)
     assert [(o.start, o.end, o.label) for o in call.overlaps] == [(1.0, 2.1, "interruption")]
-    assert dataset.ignored == 2
+    # "a" alone heard the backchannel, "b" and "c" a turn each, somewhere else.
+    assert dataset.ignored == 3
+    assert call.unscored == ((1.0, 2.1), (4.0, 5.1), (6.0, 7.1))
     assert f"{home}: has no speaker_2_annotation_a.srt" in str(dataset.problems[0])

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import attrs
 import numpy as np
 import pytest
 
 from bargein.core import InterruptionOptions
 from bargein.evaluation.dataset import Label
-from bargein.evaluation.figures import (
-    Resampling,
-    compare_points,
-    delays,
-    moments,
-    points,
-    share_intervals,
-)
+from bargein.evaluation.figures import delays, moments, points
+from bargein.evaluation.intervals import Resampling, share_intervals
+from bargein.evaluation.paired import compare_points
 from bargein.evaluation.results import Results, gather
 from bargein.evaluation.score import Scored, score
 from bargein.evaluation.settle import Settings
@@ -49,6 +45,29 @@ def test_a_verdict_counts_a_second_past_the_label_and_no_longer() -> None:
 
     assert (near.positive.tolist(), near.strays.tolist()) == ([[True]], [0])
     assert (far.positive.tolist(), far.strays.tolist()) == ([[False]], [1])
+
+
+def test_a_verdict_about_what_is_not_scored_is_about_no_label() -> None:
+    """A turn that is to be ignored begins half a second after a backchannel."""
+    noted = hearing((2.0, 4.0, [0.1, 0.1, 0.1, 0.9]))
+    backchannel = call((1.0, 1.6, "backchannel"))
+
+    alone = score(backchannel, noted, [HALF])
+    beside = score(attrs.evolve(backchannel, unscored=((1.9, 4.0),)), noted, [HALF])
+
+    assert (alone.positive.tolist(), alone.strays.tolist()) == ([[True]], [0])
+    assert (beside.positive.tolist(), beside.strays.tolist()) == ([[False]], [0])
+    assert (alone.best[-1, 0], beside.best[-1, 0]) == pytest.approx((0.9, 0.0))
+
+
+def test_what_is_not_scored_takes_nothing_from_the_label_around_it() -> None:
+    """Somebody laughs in the midst of an interruption."""
+    noted = hearing((1.0, 3.0, [0.1] * 9 + [0.9]))
+    interruption = call((1.0, 3.0, "interruption"))
+
+    found = score(attrs.evolve(interruption, unscored=((1.5, 1.8),)), noted, [HALF])
+
+    assert found.positive.tolist() == [[True]]
 
 
 def test_who_finds_the_agent_stopped_already_is_let_in_without_a_delay() -> None:
@@ -154,7 +173,39 @@ def test_whole_calls_are_drawn() -> None:
     low, high = share_intervals(top, base, HOW)
 
     assert (low[0], high[0]) == (0.0, 0.75)
-    assert share_intervals(top[:, :1] / 2, base[:, :1], HOW)[0][0] == 0.5  # one call: no spread
+
+
+def test_calls_without_spread_are_worth_as_many_trials() -> None:
+    """Half of one call's labels, or of each of three calls' labels: that is known of few calls."""
+    half = np.array([[5.0]]), np.array([[10.0]])
+    thrice = np.array([[5.0, 5.0, 5.0]]), np.array([[10.0, 10.0, 10.0]])
+
+    (low,), (high,) = share_intervals(*half, HOW)
+    (nearer,), (farther,) = share_intervals(*thrice, HOW)
+
+    assert low < 0.01
+    assert high > 0.99
+    # By the binomial interval, 1 of 3 begins at 0.008 and 2 of 3 ends at 0.992.
+    assert 0.008 < nearer < 0.1
+    assert 0.9 < farther < 0.992
+    none = share_intervals(np.array([[0.0]]), np.array([[0.0]]), HOW)
+    assert np.isnan(none).all()
+
+
+@pytest.mark.parametrize(("calls", "sure"), [(1, False), (2, False), (5, False), (6, True)])
+def test_few_calls_are_never_sure(calls: int, sure: bool) -> None:
+    """Five calls that all go one way do so once in sixteen times by chance."""
+    missed: list[tuple[Label, float | None]] = [("interruption", None)]
+    heard: list[tuple[Label, float | None]] = [("interruption", 0.3), ("backchannel", None)]
+    first = results([*missed * calls, *heard * 3])
+    other = results([*heard[:1] * calls, *heard * 3])
+
+    recall = compare_points(first, other, HOW)[0]
+
+    assert (recall.figure, recall.calls, recall.is_sure) == ("recall", calls, sure)
+    assert recall.is_better
+    alone = compare_points(results(missed), results(heard[:1]), HOW)[0]
+    assert (alone.value, alone.low, alone.is_sure) == (1.0, None, False)
 
 
 def test_two_settings_are_compared_on_the_same_calls() -> None:
