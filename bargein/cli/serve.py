@@ -8,7 +8,10 @@ import logging
 import os
 import sys
 
+import attrs
+
 from bargein.errors import MissingExtraError, OptionError
+from bargein.server.config import SECRET_BYTES, ServerConfig, read_keys
 
 from .exits import ExitCode
 
@@ -16,25 +19,26 @@ __all__ = ["add_arguments", "run"]
 
 logger = logging.getLogger("bargein.server")
 
-_LIMITS = {
-    "threads": int,
-    "max_sessions": int,
-    "max_sessions_per_key": int,
-    "max_session_length": float,
-    "idle_timeout": float,
-    "windows_per_second": float,
-    "requests_per_second": float,
-    "drain_timeout": float,
+_LIMITS: dict[str, tuple[type, str]] = {
+    "threads": (int, "of the judge, in each process"),
+    "max_sessions": (int, "WebSocket sessions in a process; beyond: 503"),
+    "max_sessions_per_key": (int, "the same for one key; beyond: 429"),
+    "max_session_length": (float, "seconds; then it is closed when it is quiet"),
+    "idle_timeout": (float, "seconds without a message, after which a session is closed"),
+    "windows_per_second": (float, "of one session; beyond: an error message, 429"),
+    "requests_per_second": (float, "of one key: HTTP windows and handshakes; beyond: 429"),
+    "drain_timeout": (float, "seconds that open overlaps get when the server is to stop"),
 }
+"""Field of ServerConfig -> its kind, and what it says of itself."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
-    parser.add_argument("--backend", default="local", help="local, or module:attribute")
+    parser.add_argument("--backend", default="local", help="default: local; or module:attribute")
     where = parser.add_argument_group("where")
     where.add_argument("--host", default="127.0.0.1", help="default: this machine alone")
-    where.add_argument("--port", type=int, default=8780, help="0: any that is free")
-    where.add_argument("--workers", type=int, default=1, metavar="N", help="processes; one a core")
+    where.add_argument("--port", type=int, default=8780, help="default: 8780; 0: any that is free")
+    where.add_argument("--workers", type=int, default=1, metavar="N", help="processes; default: 1")
     where.add_argument("--certificate", metavar="FILE", help="serve TLS with it, PEM")
     where.add_argument("--key", metavar="FILE", help="its private key, PEM")
     who = parser.add_argument_group(
@@ -42,16 +46,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     who.add_argument("--keys", metavar="FILE", help="lines of 'key: secret'")
     who.add_argument("--insecure", action="store_true", help="serve whoever comes, in public too")
-    limits = parser.add_argument_group("limits")
-    for name, kind in _LIMITS.items():
-        limits.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N")
+    limits = parser.add_argument_group("limits, each of one process")
+    defaults = attrs.fields_dict(ServerConfig)
+    for name, (kind, what) in _LIMITS.items():
+        limits.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=kind,
+            default=kind(defaults[name].default),
+            metavar="N",
+            help=f"{what} (default: {defaults[name].default:g})",
+        )
     parser.add_argument("--verbose", action="store_true", help="log more")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until told to stop; return the exit code."""
     try:
-        from bargein.server.config import SECRET_BYTES, ServerConfig, read_keys
         from bargein.server.run import serve
     except ModuleNotFoundError as error:
         raise MissingExtraError("bargein serve", "server") from error
@@ -63,8 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise OptionError(f"--workers came as {arguments.workers}; expected 1 or more")
     if not 0 <= arguments.port <= 65_535:
         raise OptionError(f"--port came as {arguments.port}; expected 0 to 65535")
-    given = {name: getattr(arguments, name) for name in _LIMITS}
-    config = ServerConfig(keys=keys, **{k: v for k, v in given.items() if v is not None})
+    config = ServerConfig(keys=keys, **{name: getattr(arguments, name) for name in _LIMITS})
     _set_up_logs(arguments.verbose)
     for key, secret in keys.items():
         if len(secret.encode()) < SECRET_BYTES:
