@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         threshold=arguments.threshold,
         api_key=arguments.api_key,
         api_secret=_secret(arguments.api_secret_env),
-        tls=tls,
+        tls=None if tls == TlsOptions() else tls,
     ) as detector:
         report = detector.check(timeout=arguments.timeout)
     if arguments.json:
