@@ -224,8 +224,8 @@ class InterruptionStreamBase(EventEmitter):
     ) -> None:
         """Take the agent's audio as it is played, for the echo gate, and for when it is audible.
 
-        Its format is given as at ``stream()``; without any a frame's own counts, or 16 kHz mono
-        ``s16le``.
+        Its format is given as at ``stream()``; without any a frame's own counts, and bare samples
+        are read in the stream's format.
         """
         self._worker.agent_audio(frame, _format(sample_rate, num_channels, encoding))
 

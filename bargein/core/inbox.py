@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 import attrs
+import numpy as np
 
 from bargein.audio import AudioFormat, read_frame
 from bargein.errors import OptionError, StateError
@@ -222,9 +223,12 @@ class Inbox:
     def agent_audio(self, frame: Any, format: AudioFormat | None, now: float) -> bool:
         """Take the agent's audio as it is played; return whether to wake.
 
-        At most 5 s of it wait; then the oldest goes. Raises
+        Without a format bare samples are in the caller's, or a line of 8 kHz would be heard at
+        twice its speed. At most 5 s of it wait; then the oldest goes. Raises
         :class:`~bargein.errors.FrameError` for a wrong frame.
         """
+        if format is None and isinstance(frame, (bytes, bytearray, memoryview, np.ndarray)):
+            format = self.format
         data, fmt = read_frame(frame, format)
         run = self._run or self._begin_run(None)
         item = AgentAudio(data, fmt)

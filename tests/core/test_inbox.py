@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -210,6 +211,27 @@ def test_agent_audio_wakes_each_tenth_of_a_second_and_is_bounded() -> None:
     kept = [item for item in items if isinstance(item, AgentAudio)]
     assert sum(item.duration for item in kept) == pytest.approx(MAX_WAITING)
     assert VoiceActivity(0.5) in items
+
+
+def test_agent_audio_without_a_format_is_in_the_callers_or_in_its_own() -> None:
+    own = SimpleNamespace(
+        data=memoryview(bytes(640)).cast("h"),
+        sample_rate=16_000,
+        num_channels=1,
+        samples_per_channel=320,
+    )
+    inbox, unopened = Inbox(MULAW), Inbox()
+    for frame in (bytes(160), bytearray(160), own):
+        inbox.agent_audio(frame, None, 0.0)
+    unopened.agent_audio(bytes(640), None, 0.0)
+
+    heard = [
+        [(i.format, i.duration) for e in taken.take() if isinstance(i := e.item, AgentAudio)]
+        for taken in (inbox, unopened)
+    ]
+
+    wide = AudioFormat(16_000)
+    assert heard == [[(MULAW, 0.02), (MULAW, 0.02), (wide, 0.02)], [(wide, 0.02)]]
 
 
 def test_after_the_end_nothing_is_taken_but_close() -> None:
