@@ -20,7 +20,7 @@ from bargein.recording import (
 
 from .exits import ExitCode
 from .judge import backend_of
-from .settings import add_settings, given_settings
+from .settings import add_options_file, add_settings, given_settings, read_backend
 from .table import aligned
 
 __all__ = ["add_arguments", "run"]
@@ -47,16 +47,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds that an answer takes (default: the recording's median)",
     )
+    add_options_file(parser)
     add_settings(parser, InterruptionOptions)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Play each recording, print what came out; the exit code is 1 if a replay differs."""
-    changes = given_settings(arguments, InterruptionOptions)
-    backend = None if arguments.backend is None else backend_of(arguments.backend)
+    changes = arguments.options.get("detection", {}) | given_settings(
+        arguments, InterruptionOptions
+    )
+    name = read_backend(arguments, default="")
+    backend = backend_of(name) if name else None
     differs = False
-    for name in arguments.recordings:
-        for path in find_recordings(name):
+    for place in arguments.recordings:
+        for path in find_recordings(place):
             recording = load_recording(path)
             if changes or backend is not None or arguments.latency is not None:
                 found = what_if(recording, backend=backend, latency=arguments.latency, **changes)
@@ -138,12 +142,14 @@ def _what_if_text(found: list[WhatIf]) -> str:
         now = ("none", "", "") if one.replayed is None else _told(one.replayed.to_dict())
         if one.unknown:
             now = ("unknown: not judged", "", "")
-        rows.append(("*" if one.changed else "", str(one.overlap), *then, *now))
+        rows.append(
+            ("*" if one.changed else "?" if one.unknown else "", str(one.overlap), *then, *now)
+        )
     changed = sum(one.changed for one in found)
     lines = aligned(rows, left="outcome") if found else []
     lines.append(f"{changed} of {len(found)} overlaps would have been another")
-    if any(one.unknown for one in found):
-        lines.append("unknown: it needs windows that were never judged; give a --backend")
+    if unknown := sum(one.unknown for one in found):
+        lines.append(f"{unknown} unknown: windows were never judged; give a --backend")
     return "\n".join(lines)
 
 

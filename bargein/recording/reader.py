@@ -161,7 +161,7 @@ class _Audio:
     """Both sides' samples, a segment at a time."""
 
     def __init__(self, folder: Path) -> None:
-        self._left: dict[str, list[Path]] = {"caller": [], "agent": []}
+        self._left: dict[str, list[tuple[int, Path]]] = {"caller": [], "agent": []}
         found: dict[tuple[str, int], Path] = {}
         for path in sorted(folder.iterdir()):
             match = _SEGMENT.fullmatch(path.name)
@@ -169,7 +169,8 @@ class _Audio:
             if match and ((match[1], int(match[2])) not in found or match[4] == "flac"):
                 found[match[1], int(match[2])] = path
         for who, number in sorted(found, reverse=True):
-            self._left[who].append(found[who, number])
+            self._left[who].append((number, found[who, number]))
+        self._number = dict.fromkeys(self._left, 0)
         self._rest = {who: np.zeros(0, np.int16) for who in self._left}
 
     def take(self, who: str, count: int) -> npt.NDArray[np.int16]:
@@ -177,7 +178,11 @@ class _Audio:
         while len(self._rest[who]) < count:
             if not self._left[who]:
                 raise EOFError(f"{count - len(self._rest[who])} samples of the {who} are missing")
-            self._rest[who] = np.concatenate((self._rest[who], _read(self._left[who].pop())))
+            number, path = self._left[who].pop()
+            self._number[who] += 1
+            if number != self._number[who]:
+                raise EOFError(f"segment {self._number[who]} of the {who}'s audio is missing")
+            self._rest[who] = np.concatenate((self._rest[who], _read(path)))
         taken, self._rest[who] = self._rest[who][:count], self._rest[who][count:]
         return taken
 

@@ -145,8 +145,10 @@ class WhatIf:
 
     @property
     def changed(self) -> bool:
-        """Whether the outcome is another."""
-        if self.recorded is None or self.replayed is None or self.unknown:
+        """Whether the outcome is another, as far as is known."""
+        if self.unknown:
+            return False
+        if self.recorded is None or self.replayed is None:
             return True
         return bool(self.recorded["outcome"] != self.replayed.outcome.value)
 

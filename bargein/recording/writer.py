@@ -333,8 +333,12 @@ class _Track:
         samples = np.fromfile(path, "<i2")
         flac = path.with_suffix(".flac")
         partial = flac.with_suffix(".tmp")
-        import_module("soundfile").write(
-            partial, samples, self._rate, format="FLAC", subtype="PCM_16"
-        )
+        try:
+            import_module("soundfile").write(
+                partial, samples, self._rate, format="FLAC", subtype="PCM_16"
+            )
+        except Exception:
+            partial.unlink(missing_ok=True)  # the raw samples stay, and are read instead
+            raise
         partial.rename(flac)  # whole or not at all
         path.unlink()

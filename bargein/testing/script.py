@@ -153,9 +153,11 @@ class CallScript:
     name: str = ""
     turns: tuple[Turn, ...] = attrs.field(default=(), kw_only=True)
     utterances: tuple[Utterance, ...] = attrs.field(default=(), kw_only=True)
-    inputs: tuple[Given, ...] = attrs.field(default=(), kw_only=True)
+    inputs: tuple[Given, ...] = attrs.field(default=(), kw_only=True, repr=False)
     answers: tuple[Answer, ...] = attrs.field(default=(no,), kw_only=True)
-    overlap_answers: Mapping[int, tuple[Answer, ...]] = attrs.field(factory=dict, kw_only=True)
+    overlap_answers: Mapping[int, tuple[Answer, ...]] = attrs.field(
+        factory=dict, kw_only=True, repr=False
+    )
     expectations: tuple[Expectation, ...] = attrs.field(default=(), kw_only=True)
     options: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
     format: AudioFormat = attrs.field(factory=AudioFormat, kw_only=True)

@@ -191,6 +191,17 @@ def test_audio_that_isnt_there_ends_the_reading(recording: CallRecording) -> Non
     assert "samples of the caller are missing" in cut.cut
 
 
+def test_a_segment_that_isnt_there_ends_the_reading(recording: CallRecording) -> None:
+    """What follows isn't taken for it."""
+    (flac,) = recording.path.glob("caller-*.flac")
+    flac.rename(flac.with_name(flac.name.replace("0001", "0002")))
+    cut = load_recording(recording.path)
+
+    assert replay(cut).identical
+    assert cut.cut is not None
+    assert "segment 1 of the caller's audio is missing" in cut.cut
+
+
 def test_audio_that_is_damaged_ends_the_reading(recording: CallRecording) -> None:
     (flac,) = recording.path.glob("caller-*.flac")
     flac.write_bytes(b"no audio")

@@ -119,8 +119,8 @@ def test_formats_gaps_and_idle_audio_are_kept(
         stream = caller.stream
         for _ in range(10):  # while the agent is silent: no window can need it
             stream.push_frame(random.bytes(1600))
-        stream.agent_audio(random.bytes(3200))
-        stream.agent_audio(random.bytes(640), sample_rate=8000)
+        stream.agent_audio(random.bytes(3200), sample_rate=16_000)
+        stream.agent_audio(random.bytes(320))  # as the stream: mu-law, 8 kHz
         stream.agent_speech_started()
         stream.overlap_speech_started(speech_duration=0.25, started_at=1.0)
         stream.push_frame(random.bytes(333))
@@ -221,6 +221,29 @@ def test_a_disk_that_fails_ends_the_recording_and_nothing_else(
     assert replay(recording).events == []
     assert not recording.complete
     assert "the recording ends here" in caplog.text
+    assert "not closed well" in caplog.text
+
+
+def test_a_disk_that_fills_as_a_segment_is_encoded_loses_none_of_it(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import soundfile
+
+    def full(path: Path, *_: object, **__: object) -> None:
+        path.write_bytes(b"fLaC")
+        raise RuntimeError("Error writing: System error.")
+
+    monkeypatch.setattr(soundfile, "write", full)
+    with (
+        AdaptiveInterruptionDetector(backend=lambda window: np.full(40, 0.75)) as detector,
+        Caller(detector, recorder=recorder) as caller,
+    ):
+        caller.interrupt()
+        assert caller.event().is_interruption
+    recording = only_call(recorder)
+
+    assert_replays(recording, 1)
+    assert {path.suffix for path in recording.path.iterdir()} == {".jsonl", ".pcm"}
     assert "not closed well" in caplog.text
 
 

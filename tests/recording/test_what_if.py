@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from bargein import AdaptiveInterruptionDetector, FunctionBackend, OptionError, Window
+from bargein.analysis.options_file import write_options
 from bargein.cli import main
 from bargein.recording import CallRecording, Recorder, what_if
 from bargein.testing.caller import Caller
@@ -73,8 +74,8 @@ def test_a_lower_threshold_cuts_off_more(recording: CallRecording) -> None:
 def test_what_was_never_judged_is_unknown(recording: CallRecording) -> None:
     first, second = what_if(recording, detection_interval=0.05)
 
-    assert (first.unknown, first.changed) == (True, True)
-    assert (second.unknown, second.changed) == (True, True)
+    assert (first.unknown, first.changed) == (True, False)
+    assert (second.unknown, second.changed) == (True, False)
 
 
 def test_another_judge_judges_all_anew(recording: CallRecording) -> None:
@@ -147,7 +148,23 @@ def test_the_command_says_what_it_cant_know(
     _, out = run(capsys, str(recording.path), "--detection-interval", "0.05")
 
     assert "unknown: not judged" in out
-    assert "give a --backend" in out
+    assert "0 of 2 overlaps would have been another" in out
+    assert "2 unknown: windows were never judged; give a --backend" in out
+
+
+def test_the_command_takes_the_options_that_tune_writes(
+    recording: CallRecording, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "options.json"
+    write_options(file, {"backend": "local-sustained", "detection": {"threshold": 0.0}})
+
+    _, out = run(capsys, str(recording.path), "--options", str(file))
+    _, flag = run(capsys, str(recording.path), "--options", str(file), "--threshold", "1")
+
+    assert "1 of 2 overlaps would have been another" in out
+    assert "unknown" not in out  # local-sustained judged all anew
+    assert "1 of 2 overlaps would have been another" in flag
+    assert out != flag
 
 
 def test_the_command_takes_another_judge(
