@@ -131,14 +131,16 @@ def test_without_a_handler_nothing_is_printed() -> None:
 
 
 def test_pools_take_other_sizes() -> None:
-    sizes = pool.connect_pool.size, pool.http_pool.size, pool.inference_pool.size
+    pools = (pool.connect_pool, pool.http_pool, pool.inference_pool, pool.listener_pool)
+    names = ("max_connects", "max_connections", "max_inferences", "max_listeners")
+    sizes = [each.size for each in pools]
     try:
         configure_pools(max_connections=200)
         assert (pool.connect_pool.size, pool.http_pool.size) == (sizes[0], 200)
-        configure_pools(max_connects=3, max_inferences=2)
-        assert (pool.connect_pool.size, pool.inference_pool.size) == (3, 2)
+        configure_pools(max_connects=3, max_inferences=2, max_listeners=5)
+        assert [each.size for each in pools] == [3, 200, 2, 5]
     finally:
-        configure_pools(max_connects=sizes[0], max_connections=sizes[1], max_inferences=sizes[2])
+        configure_pools(**dict(zip(names, sizes, strict=True)))
 
 
 @pytest.mark.parametrize("size", [0, -1, 1.5, True, "many"])

@@ -23,6 +23,10 @@ logger = logging.getLogger("bargein")
 MAX_WAITING = 1024
 """Events that wait for a listener that hangs: a quarter of an hour of busy overlaps."""
 
+STUCK = 1.0
+"""Seconds after which a listener that hasn't come back is worth a word: it may never do so, and
+what takes long is told of only at its end."""
+
 MAX_ARRAYS = 16
 """Of them, those that keep their windows: 1.5 MB."""
 
@@ -30,7 +34,8 @@ MAX_ARRAYS = 16
 class Delivery:
     """A stream's events on their way to its listeners, one after the other. Thread-safe.
 
-    ``give`` is called with each, on some thread of the pool's. Past :data:`MAX_WAITING` the oldest
+    ``give`` is called with each, on some thread of the pool's. An event that must wait because one
+    before it takes over :data:`STUCK` seconds is logged, once. Past :data:`MAX_WAITING` the oldest
     go; that is counted, and logged once.
     """
 
@@ -45,14 +50,28 @@ class Delivery:
         self._events: deque[object] = deque()
         self._changed = threading.Condition()  # reentrant: see the worker's lock
         self._busy = False
+        self._since = 0.0
+        """When the event that is given out now was begun with, or first waited for a thread."""
+        self._told = False
         self._thread: int | None = None
 
     def put(self, *events: object) -> None:
         """Give events out after those before them; never waits."""
+        now = time.monotonic()
         with self._changed:
             for event in events:
                 self._append(event)
             first, self._busy = not self._busy, True
+            if first:
+                self._since = now
+            late = 0.0 if self._told else now - self._since
+            self._told |= late > STUCK
+        if late > STUCK:
+            logger.warning(
+                "%s: a listener hasn't come back for %.1f s; the next events wait for it",
+                self._name,
+                late,
+            )
         if first:
             job = self._lane.submit(self._run)
             # Where no thread can be had (the interpreter is at its end) it is done here: late
@@ -87,6 +106,7 @@ class Delivery:
                     self._changed.notify_all()
                     return
                 event = self._events.popleft()
+                self._since = time.monotonic()
             try:
                 self._give(event)
             except BaseException:  # the thread isn't the event's to end

@@ -224,18 +224,21 @@ def configure_pools(
     max_connects: int | None = None,
     max_connections: int | None = None,
     max_inferences: int | None = None,
+    max_listeners: int | None = None,
 ) -> None:
     """Allow the process's pools other numbers of threads, from here on; left out is unchanged.
 
     ``max_connects`` (8): connections being made at a time. ``max_connections`` (64): HTTP requests
     at a time, and kept-alive connections. ``max_inferences`` (the cores, 4 at most): windows that
-    local backends judge at a time. Any thread. Raises :class:`~bargein.errors.OptionError` for
-    anything but a whole number of 1 or more.
+    local backends judge at a time. ``max_listeners`` (64): streams whose listeners are called at a
+    time. Any thread. Raises :class:`~bargein.errors.OptionError` for anything but a whole number of
+    1 or more.
     """
     wanted = (
         ("max_connects", connect_pool, max_connects),
         ("max_connections", http_pool, max_connections),
         ("max_inferences", inference_pool, max_inferences),
+        ("max_listeners", listener_pool, max_listeners),
     )
     for name, _, size in wanted:
         if size is not None and (type(size) is not int or size < 1):

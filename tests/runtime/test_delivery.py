@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from bargein.core import OverlappingSpeechEvent
+from bargein.runtime import delivery
 from bargein.runtime.delivery import MAX_ARRAYS, MAX_WAITING, Delivery
 from bargein.runtime.pool import Pool, listener_pool
 from tests.drivers.servers import BOUND
@@ -67,6 +68,23 @@ def test_one_that_hangs_holds_up_its_own_stream_alone(pool: Pool) -> None:
     hanging.go.set()
     assert stuck.wait(BOUND)
     assert hanging.got == [1, 2]
+
+
+def test_one_that_hangs_is_told_of_once_and_before_it_comes_back(
+    pool: Pool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "STUCK", 0.0)
+    hanging = Hanging()
+    stream = Delivery("call-7", hanging, pool)
+    stream.put("first")
+    assert hanging.reached.wait(BOUND)
+    assert not caplog.records
+    stream.put("second")
+    stream.put("third")
+    (record,) = caplog.records
+    assert record.getMessage().startswith("call-7: a listener hasn't come back for ")
+    hanging.go.set()
+    assert stream.wait(BOUND)
 
 
 def test_what_waits_is_bounded_and_counted(pool: Pool, caplog: pytest.LogCaptureFixture) -> None:

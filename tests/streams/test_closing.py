@@ -6,6 +6,7 @@ import contextlib
 import gc
 import os
 import queue
+import socket
 import sys
 import threading
 import warnings
@@ -67,6 +68,28 @@ def test_close_while_connecting(any_transport: str, tmp_path: Path) -> None:
         assert is_over(caller.stream)
         with pytest.raises(StreamEnded):
             [caller.stream.recv(BOUND) for _ in range(2)]
+
+
+def test_close_while_a_name_is_looked_up(
+    transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing ends a lookup from outside; the thread that hangs in it holds nothing of ours."""
+    asked, go = threading.Event(), threading.Event()
+
+    def hang(*_: object, **__: object) -> Any:
+        asked.set()
+        go.wait(BOUND)
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    with AdaptiveInterruptionDetector(base_url=f"{transport}://judge.example") as detector:
+        caller = Caller(detector)
+        caller.interrupt()
+        assert asked.wait(BOUND)
+        caller.stream.close(BOUND)
+        assert is_over(caller.stream)
+        assert caller.outcome() == ("inconclusive", "closed")
+        go.set()
 
 
 def test_close_before_anything_was_pushed(any_transport: str, tmp_path: Path) -> None:
