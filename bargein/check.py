@@ -115,6 +115,7 @@ class _Probe(Host):
     """Runs a driver on the calling thread, with windows of silence for a call."""
 
     def __init__(self) -> None:
+        self.name = "check"
         self.ready_at: float | None = None
         self.sent_at: float | None = None
         self.round_trips: list[float] = []
@@ -226,7 +227,7 @@ def _driver(detector: AdaptiveInterruptionDetector, probe: _Probe, timeout: floa
     if transport == "http":
         return http_driver(detector, probe, options=options, connect=connect, has_fallback=False)
     return websocket_driver(
-        detector, probe, options=options, connect=connect, has_fallback=False, log_name="check"
+        detector, probe, options=options, connect=connect, has_fallback=False
     )
 
 

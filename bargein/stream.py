@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from bargein.detector import AdaptiveInterruptionDetector
 
 __all__ = ["InterruptionStreamBase", "StreamStats", "Watcher"]
+
+logger = logging.getLogger("bargein")
 
 _CONTROLS = (
     *(AgentSpeechStarted, AgentSpeechEnded, OverlapSpeechStarted, OverlapSpeechEnded),
@@ -141,7 +144,7 @@ class InterruptionStreamBase(EventEmitter):
         )
         self._pipeline = setup.build(taps)
         self._worker = worker = Worker(
-            name=f"bargein-{self.id}",
+            name=self.id,
             pipeline=self._pipeline,
             inbox=inbox,
             outlet=self._outbox,
@@ -152,6 +155,8 @@ class InterruptionStreamBase(EventEmitter):
         self._finalizer.atexit = False
         look_after(worker)
         worker.start()
+        model = self._model
+        logger.info("%s: opened, judged by %s (%s)", self.id, model.model, model.provider)
 
     # --- what a transport brings ------------------------------------------------------------
 

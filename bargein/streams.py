@@ -90,7 +90,6 @@ def websocket_driver(
     options: InterruptionOptions,
     connect: APIConnectOptions,
     has_fallback: bool,
-    log_name: str,
 ) -> WebSocketDriver:
     """Build the driver of the detector's server over a WebSocket."""
     remote = model.remote
@@ -104,7 +103,6 @@ def websocket_driver(
         settings=settings_of(options),
         has_fallback=has_fallback,
         jitter=random.random,
-        log_name=log_name,
     )
 
 
@@ -207,5 +205,4 @@ class InterruptionWebSocketStream(InterruptionStreamBase):
             options=self._options,
             connect=self._conn_options,
             has_fallback=self._model.has_fallback,
-            log_name=self.id,
         )

@@ -310,6 +310,7 @@ class Worker(Host):
                 self._finish(now)
         if self._machine.state is not self._state:
             self._state = self._machine.state
+            logger.debug("%s: the call: %s", self.name, self._state.value)
             for driver in self._drivers.values():
                 driver.call_changed(self._state, now)
 

@@ -22,7 +22,11 @@ from bargein import (
     Window,
     configure_pools,
 )
+from bargein.core.connect_options import APIConnectOptions
 from bargein.runtime import pool
+from bargein.testing import answers
+from bargein.testing.caller import Caller
+from bargein.testing.server import ScriptedServer, Transport, refuse
 from tests.drivers.servers import BOUND
 from tests.fresh import run_fresh
 
@@ -117,6 +121,42 @@ def test_each_line_says_which_call_and_none_is_written_per_frame(
     assert any(line.startswith("c7: overlap 1: interruption, probability 0.90") for line in mine)
     assert any(line == "c7: ended" for line in mine)
     assert len(mine) < 10
+
+
+@pytest.mark.parametrize("transport", ["websocket", "http"])
+def test_an_outage_is_one_warning_and_its_end_one_line(
+    transport: Transport, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="bargein")
+    with (
+        ScriptedServer(answers.yes, greetings=[refuse("503 Busy")] * 3) as server,
+        server.detector(
+            transport,
+            inference_timeout=BOUND,
+            conn_options=APIConnectOptions(max_retry=None, retry_interval=0.0),
+        ) as detector,
+        Caller(detector, id="c7") as caller,
+    ):
+        caller.interrupt()
+        caller.speak_until(server.heard)
+        assert caller.event().is_interruption
+
+    mine = [each for each in caplog.records if each.getMessage().startswith("c7: ")]
+    assert [each.levelname for each in mine] == ["INFO", "WARNING", "INFO", "INFO", "INFO"]
+    lines = [each.getMessage() for each in mine]
+    assert lines[0] == "c7: opened, judged by adaptive interruption (custom)"
+    assert "503" in lines[1]
+    assert lines[2] == "c7: the server is well again"
+
+
+def test_each_change_of_state_is_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, logger="bargein")
+    with AdaptiveInterruptionDetector(backend=yes) as detector, detector.stream(id="c7") as stream:
+        overlap(stream)
+
+    lines = [each.getMessage() for each in caplog.records]
+    states = [line.removeprefix("c7: the call: ") for line in lines if ": the call: " in line]
+    assert states == ["speaking", "open", "speaking", "ended"]
 
 
 def test_without_a_handler_nothing_is_printed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -13,11 +14,14 @@ from .protocol import Host
 
 __all__ = ["ConnectionLoop"]
 
+logger = logging.getLogger("bargein")
+
 
 class ConnectionLoop:
     """Feeds a connection machine and carries out its actions, each list whole before more goes in.
 
-    ``act`` does what only the transport can; the rest, the same for all, is done here.
+    ``act`` does what only the transport can; the rest, the same for all, is done here. So is the
+    log: an outage's beginning is its error event's line, its end one of this class.
     """
 
     def __init__(
@@ -31,6 +35,7 @@ class ConnectionLoop:
         self._host = host
         self._act = act
         self._turns = Turns(self._carry_out)
+        self._state, self._outage = machine.state, machine.outage
 
     def feed(self, item: Any, now: float) -> None:
         """Give the machine an input; at once, or after those that are being seen to."""
@@ -58,7 +63,18 @@ class ConnectionLoop:
                 self._host.fail(action.error)
             else:
                 self._act(action, now)
+        self._log()
         counts = self.machine.take_counts()
         if counts is not NO_COUNTS:
             self.reconnects += counts.reconnects
             self.faults += counts.failures
+
+    def _log(self) -> None:
+        state, outage = self.machine.state, self.machine.outage
+        if state is not self._state:
+            self._state = state
+            logger.debug("%s: the way to the server: %s", self._host.name, state.value)
+        if outage is not self._outage:
+            self._outage = outage
+            if not outage:
+                logger.info("%s: the server is well again", self._host.name)

@@ -19,6 +19,9 @@ class Host(Protocol):
     Times are monotonic seconds.
     """
 
+    name: str
+    """The call's, in log lines."""
+
     def tell(self, item: Input, now: float) -> None:
         """Give the interruption machine an input and carry out what it wants."""
 

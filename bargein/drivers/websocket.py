@@ -135,7 +135,6 @@ class WebSocketDriver:
         settings: Settings,
         has_fallback: bool,
         jitter: Callable[[], float],
-        log_name: str,
     ) -> None:
         machine = WebSocketLife(
             options, settings=settings, has_fallback=has_fallback, jitter=jitter
@@ -144,7 +143,6 @@ class WebSocketDriver:
         self._lane = Lane(pool, CONNECT_WIDTH)
         self._url, self._headers, self._tls = url, headers, tls
         self._timeout = options.timeout
-        self._log_name = log_name
         self._loop = ConnectionLoop(machine, host, self._act)
         self._attempts: dict[int, _Attempt] = {}
         self._connections: dict[int, WebSocketConnection] = {}
@@ -368,7 +366,7 @@ class WebSocketDriver:
         """Log what isn't in the protocol, once each: it is ignored."""
         if what not in self._odd and len(self._odd) < MAX_ODD:
             self._odd.add(what)
-            logger.info("%s: the server sent %s, which is ignored", self._log_name, what)
+            logger.info("%s: the server sent %s, which is ignored", self._host.name, what)
 
 
 MAX_ODD = 64

@@ -164,6 +164,7 @@ class StillStream(InterruptionStreamBase):
         self._events = outlet.events
         worker = StillWorker(
             self._pipeline,
+            name=self.id,
             inbox=self._inbox,
             clock=self._clock,
             outlet=outlet,

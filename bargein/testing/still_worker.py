@@ -62,11 +62,13 @@ class StillWorker(Host):
         self,
         pipeline: Pipeline,
         *,
+        name: str,
         inbox: Inbox,
         clock: FakeClock,
         outlet: Outlet,
         transcript: Transcript,
     ) -> None:
+        self.name = name
         self.lock = threading.RLock()
         self.lost = 0
         self.failure: BaseException | None = None

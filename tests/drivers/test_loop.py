@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import attrs
+import pytest
 
 from bargein.core.connection import ConnectionCounts
 from bargein.core.connection_items import AnnounceError, Disconnect, FailStream, Ping, Tell
+from bargein.core.connection_states import ConnectionState
 from bargein.core.inputs import JudgeReady
 from bargein.drivers.loop import ConnectionLoop
 from bargein.errors import APIError
@@ -19,6 +22,8 @@ class Machine:
 
     answers: dict[str, list[Any]]
     log: list[str]
+    state: ConnectionState = ConnectionState.IDLE
+    outage: bool = False
 
     def handle(self, item: str, *, now: float) -> list[Any]:
         self.log.append(f"in {item}")
@@ -34,6 +39,7 @@ class Machine:
 @attrs.define
 class Host:
     log: list[str]
+    name: str = "call-7"
 
     def tell(self, item: Any, now: float) -> None:
         self.log.append(f"tell {type(item).__name__}")
@@ -78,3 +84,26 @@ def test_what_is_for_everybody_goes_to_the_host() -> None:
     made.feed("a", 0.0)
     assert log == ["in a", "tell JudgeReady", "announce oh True 3", "fail oh"]
     assert (made.reconnects, made.faults) == (1, 2)
+
+
+def test_changes_of_state_and_the_end_of_an_outage_are_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="bargein")
+    made, _ = loop({})
+    machine: Any = made.machine
+    for state, outage in [
+        (ConnectionState.READY, False),
+        (ConnectionState.READY, False),
+        (ConnectionState.WAITING, True),
+        (ConnectionState.READY, True),
+        (ConnectionState.READY, False),
+    ]:
+        machine.state, machine.outage = state, outage
+        made.feed("a", 0.0)
+    assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
+        ("DEBUG", "call-7: the way to the server: ready"),
+        ("DEBUG", "call-7: the way to the server: waiting"),
+        ("DEBUG", "call-7: the way to the server: ready"),
+        ("INFO", "call-7: the server is well again"),
+    ]
