@@ -134,18 +134,19 @@ def test_no_credentials_from_elsewhere(
     ],
 )
 def test_a_proxys_password(transport: str, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", address.format(PROXY))
-    monkeypatch.setenv("no_proxy", "")
-    with (
-        Service(transport) as service,
-        service.detector(api_key="key", api_secret=SECRET) as detector,
-        Caller(detector) as caller,
-    ):
-        caller.interrupt()
-        problem = caller.error()
-        assert isinstance(problem.error, APIError)
-        look(detector, caller, problem)
-        assert service.connections == 0  # never past the proxy
+    with Service(transport) as service:
+        monkeypatch.setenv("http_proxy", address.format(PROXY))
+        for name in ("no_proxy", "NO_PROXY"):  # the server wants to be reached without
+            monkeypatch.delenv(name)
+        with (
+            service.detector(api_key="key", api_secret=SECRET) as detector,
+            Caller(detector) as caller,
+        ):
+            caller.interrupt()
+            problem = caller.error()
+            assert isinstance(problem.error, APIError)
+            look(detector, caller, problem)
+            assert service.connections == 0  # never past the proxy
 
 
 def test_a_client_keys_password(tmp_path: Path) -> None:
