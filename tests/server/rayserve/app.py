@@ -26,14 +26,34 @@ class Noting:
         self.default_threshold = self._local.default_threshold
         self._file = (Path(os.environ[NOTES]) / str(os.getpid())).open("ab", buffering=0)
 
-    def open_session(self, stream_id: str | None) -> Session:
-        """Open one of the local backend's."""
-        return self._local.open_session(stream_id)
+    def note(self, count: int) -> None:
+        """Note that so many windows are judged."""
+        self._file.write(bytes(count))
 
-    def predict_many(self, batch: Sequence[tuple[Session, Window]]) -> Sequence[Prediction]:
+    def open_session(self, stream_id: str | None) -> NotingSession:
+        """Open one of the local backend's."""
+        return NotingSession(self, self._local.open_session(stream_id))
+
+    def predict_many(self, batch: Sequence[tuple[NotingSession, Window]]) -> Sequence[Prediction]:
         """Judge a batch, and note it."""
-        self._file.write(bytes(len(batch)))
-        return self._local.predict_many(batch)
+        self.note(len(batch))
+        return self._local.predict_many([(session.local, window) for session, window in batch])
+
+
+class NotingSession:
+    """A session whose windows are noted when they are judged alone, too."""
+
+    def __init__(self, backend: Noting, local: Session) -> None:
+        self._backend, self.local = backend, local
+
+    def predict(self, window: Window) -> Prediction:
+        """Judge a window, and note it."""
+        self._backend.note(1)
+        return self.local.predict(window)
+
+    def close(self) -> None:
+        """Close the local backend's."""
+        self.local.close()
 
 
 @serve.deployment(

@@ -103,10 +103,14 @@ def notes(folder: Path) -> dict[str, int]:
 
 def judge(url: str, audio: bytes, folder: Path) -> int:
     """Run the calls; return 0 if all is as it must be."""
-    with AdaptiveInterruptionDetector(base_url=url, inference_timeout=2.0) as detector:
+    # Patient, as Ray has much to do on two cores; a lost connection is noticed at once.
+    with AdaptiveInterruptionDetector(
+        base_url=url, inference_timeout=PATIENCE, verdict_grace=TALK
+    ) as detector:
         calls = [Call(detector, number, audio) for number in range(CALLS)]
         for call in calls:
             call.start()
+            time.sleep(0.1)  # so that Ray knows of one session when it places the next
         time.sleep(REST + TALK + REST + 1.0)  # in the middle of the second overlap
         before = notes(folder)
         replicas = [
