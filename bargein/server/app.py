@@ -137,6 +137,8 @@ async def _serve_websocket(socket: WebSocket) -> None:
 
 def _refusal_response(refusal: Refusal) -> Response:
     headers = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
+    if refusal.reason == "draining":
+        headers["Connection"] = "close"  # the next one may reach another server
     return PlainTextResponse(f"{refusal}\n", refusal.status, headers)
 
 

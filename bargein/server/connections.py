@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 from websockets.frames import CloseCode, Frame
 
 from .service import RETRY_AFTER
@@ -133,7 +134,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         """Take what came. The head comes at once, from HTTP; where it can't be read (too many
         fields, one too long) the parser stops, and tells nobody."""
-        super().data_received(data)
+        try:
+            super().data_received(data)
+        except InvalidState:  # more that isn't UTF-8, behind the CLOSE that the first has earned
+            self.transport.close()
         if not self.handshake_initiated and not self.transport.is_closing():
             self.transport.write(
                 _refusal("431 Request Header Fields Too Large", "the handshake can't be read")

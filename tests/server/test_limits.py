@@ -95,7 +95,8 @@ def test_a_refused_handshake_is_no_error_in_the_log(caplog: pytest.LogCaptureFix
 def test_text_that_is_not_utf_8_is_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "uvicorn.error"), running() as server:
         with server.session() as client:
-            client.send(b"\xff\xfe", websocket.ABNF.OPCODE_TEXT)
+            bad = b"\x81\x82" + bytes(4) + b"\xff\xfe"
+            client.sock.sendall(2 * bad)
             assert close_code(client) == 1007
         assert server.request("GET", "/healthz")[0] == 200
     assert "Traceback" not in caplog.text

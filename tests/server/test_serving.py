@@ -161,6 +161,30 @@ def test_far_too_many_windows_are_the_end() -> None:
         assert int.from_bytes(message[1][:2], "big") == 1008
 
 
+def test_under_overload_the_newest_window_wins_and_replies_keep_their_ids() -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(window):
+        begun.set()
+        assert go.wait(BOUND)
+        return judge(window)
+
+    with running(slow) as server, server.session() as first, server.session() as second:
+        send_window(first, 101)
+        assert begun.wait(BOUND)
+        for number in (102, 103, 104):
+            send_window(first, number)
+        send_window(second, 9)
+        while server.metric('bargein_windows_total{outcome="superseded"}') < 2:
+            pass
+        while server.service.engine.waiting < 2:
+            pass
+        go.set()
+        assert [receive(first)["created_at"] for _ in range(2)] == [101, 104]
+        assert receive(second)["created_at"] == 9
+        assert server.service.engine.dropped == 2
+
+
 def test_no_session_create() -> None:
     with running(create_timeout=0.1) as server, server.session(create=False) as client:
         assert receive(client)["code"] == 408
@@ -351,4 +375,6 @@ def test_health() -> None:
         assert server.request("GET", "/readyz")[0] == 200
         server.service.draining = True
         assert server.request("GET", "/readyz")[0] == 503
-        assert server.request("POST", "/bargein", LOUD)[0] == 503
+        status, headers, _ = server.request("POST", "/bargein", LOUD)
+        # Whoever balances connections sends the next one elsewhere.
+        assert (status, headers["retry-after"], headers["connection"]) == (503, "1", "close")
