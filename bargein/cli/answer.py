@@ -15,6 +15,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+import numpy as np
+
+from bargein.audio import AudioFormat, decode, decode_mulaw, open_recording
 from bargein.errors import OptionError
 
 from .exits import ExitCode
@@ -31,11 +34,17 @@ _PORTS = {"audiosocket": 9092, "websocket": 8787, "rtp": 7000, "sip": 5060}
 _STREAMS_PORT = 8080
 """Of the Twilio family: what their tunnels and proxies expect."""
 
-_PAUSE = 1.0
-"""Seconds between an interruption and the agent's next word: the caller has the floor."""
-
 _QUIET = 1.5
 """Seconds without the caller's voice after which the agent takes the turn back."""
+
+_LONGEST = 15.0
+"""Seconds after which it does so on a line that is never quiet."""
+
+_LOOK = 0.1
+"""Seconds between looks at who has the floor."""
+
+_VOICE = 10 ** (-45 / 20) * 32_768
+"""Amplitude (RMS), -45 dBFS, from which a silent agent takes the line for the caller's voice."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "rtp: bare G.711; sip: with a simple SIP answerer",
     )
     parser.add_argument("--host", default="127.0.0.1", help="default: this machine alone")
+    parser.add_argument(
+        "--public-host",
+        metavar="ADDRESS",
+        default="",
+        help="sip: the address that callers are told, where --host is 0.0.0.0",
+    )
     parser.add_argument("--port", type=int, help="0: any that is free; default: the usual one")
     parser.add_argument("--prompt", metavar="FILE", help="an audio file to read out")
     parser.add_argument("--backend", default="local", help="the judge: local, or module:attribute")
@@ -81,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
         port = arguments.port
         if port is None:
             port = _PORTS.get(arguments.network, _STREAMS_PORT)
-        server = stack.enter_context(_server(arguments.network, agent.answer, arguments.host, port))
+        server = stack.enter_context(_server(arguments, agent.answer, port))
         stack.enter_context(_signals(stop))
         host, port = server.address[:2]
         print(f"bargein answers {arguments.network} on {host}:{port}", flush=True)
@@ -104,9 +119,10 @@ def _signals(stop: threading.Event) -> Any:
         signal.signal(signal.SIGTERM, before)
 
 
-def _server(network: str, answer: Any, host: str, port: int) -> Any:
+def _server(arguments: argparse.Namespace, answer: Any, port: int) -> Any:
     from bargein import telephony
 
+    network, host = arguments.network, arguments.host
     if network == "audiosocket":
         return telephony.AudioSocketServer(answer, host, port)
     if network == "websocket":
@@ -114,7 +130,7 @@ def _server(network: str, answer: Any, host: str, port: int) -> Any:
     if network == "rtp":
         return telephony.RtpEndpoint(answer, host, port)
     if network == "sip":
-        return telephony.SipAnswerer(answer, host, port)
+        return telephony.SipAnswerer(answer, host, port, public_host=arguments.public_host)
     return telephony.MediaStreamsServer(answer, host, port, dialect=network)
 
 
@@ -140,6 +156,8 @@ class DemoAgent:
         self._left = arguments.calls
         self._threads: list[threading.Thread] = []
         self._prompt, self._rate = read_prompt(arguments.prompt)
+        if arguments.record is not None:  # now, not when the first call comes
+            Path(arguments.record).mkdir(parents=True, exist_ok=True)
 
     def answer(self, line: Line) -> Call:
         """Take a call; for a server's ``on_call``."""
@@ -149,9 +167,15 @@ class DemoAgent:
         from bargein.telephony.stereo import StereoRecorder
 
         arguments = self._arguments
-        recorder = None
+        recorder, floor = None, _Floor(line.format)
         if arguments.record is not None:
             recorder = StereoRecorder(_file_for(Path(arguments.record), line.id), line.format)
+
+        def tap(caller: bytes, agent: bytes, now: float) -> None:
+            floor.push(caller, now)
+            if recorder is not None:
+                recorder.push(caller, agent, now)
+
         call = Call(
             line,
             self._detector,
@@ -159,10 +183,10 @@ class DemoAgent:
                 on_speech=arguments.on_speech, on_inconclusive=arguments.on_inconclusive
             ),
             echo=None if arguments.no_echo else EchoOptions(),
-            tap=None if recorder is None else recorder.push,
+            tap=tap,
         )
         thread = threading.Thread(
-            target=self._attend, args=(call, recorder), name=f"answer-{line.id}", daemon=True
+            target=self._attend, args=(call, floor, recorder), name=f"answer-{line.id}", daemon=True
         )
         with self._lock:
             self._threads = [each for each in self._threads if each.is_alive()]
@@ -176,26 +200,26 @@ class DemoAgent:
         for thread in list(self._threads):
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _attend(self, call: Call, recorder: Any) -> None:
+    def _attend(self, call: Call, floor: _Floor, recorder: Any) -> None:
         """See one call through, on its own thread."""
         self._say(call, 0.0, "answered" + "".join(f", {k} {v!r}" for k, v in call.details.items()))
         self._read_out(call)
-        interrupted = False
+        silent = False
         try:
             while True:
                 try:
-                    event = call.recv(_QUIET)
+                    event = call.recv(_LOOK)
                 except TimeoutError:
-                    if interrupted:
-                        interrupted = False
+                    if silent and floor.free(time.monotonic()):
+                        silent = False
                         self._read_out(call)
                     continue
-                interrupted = (interrupted or event.kind == "stopped") and event.kind != "ended"
                 text = told(event)
                 if text:
                     self._say(call, event.at, text)
-                if event.kind == "prompt_ended" and _whole(event):
-                    interrupted = True  # it has said all: it begins again after a pause
+                if event.kind == "agent_ended":  # stopped, or it has said all
+                    silent = True
+                    floor.given(event.time)
                 if event.kind == "ended":
                     return
         finally:
@@ -220,6 +244,28 @@ class DemoAgent:
         when = "" if at is None else f"{at:7.2f}"
         with self._lock:
             print(f"{call.id[:12]:12} {when:7}  {_printable(text)}", file=self._out, flush=True)
+
+
+class _Floor:
+    """Whether the caller still has the floor. By level alone, for the VAD rests with the agent."""
+
+    def __init__(self, format: AudioFormat) -> None:
+        self._format = format
+        self._heard = self._given = 0.0
+
+    def push(self, caller: bytes, now: float) -> None:
+        """Take the caller's audio; on the media thread."""
+        samples = decode(caller, self._format).astype(np.float64)
+        if samples @ samples > _VOICE * _VOICE * len(samples):
+            self._heard = now
+
+    def given(self, now: float) -> None:
+        """Take that the agent fell silent."""
+        self._given = now
+
+    def free(self, now: float) -> bool:
+        """Return whether the agent may speak again."""
+        return now - max(self._heard, self._given) >= _QUIET or now - self._given >= _LONGEST
 
 
 def told(event: CallEvent) -> str:
@@ -260,17 +306,12 @@ def _printable(text: str) -> str:
 
 
 def _file_for(folder: Path, name: str) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
     safe = "".join(each if each.isalnum() or each in "-_" else "_" for each in name)[:64]
     return folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{safe}.wav"
 
 
 def read_prompt(path: str | None) -> tuple[Any, int]:
     """Return a prompt's samples, int16 mono, and its rate; ``None``: the bundled one's."""
-    import numpy as np
-
-    from bargein.audio import decode_mulaw, open_recording
-
     if path is None:
         bundled = Path(__file__).parent.parent / "telephony" / "prompts" / "demo.ulaw"
         return decode_mulaw(bundled.read_bytes()).copy(), 8_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import re
 import socket
@@ -15,7 +16,7 @@ import pytest
 
 from bargein.analysis import open_call
 from bargein.audio import AudioFormat, open_recording, write_wav
-from bargein.cli.answer import told
+from bargein.cli.answer import _Floor, told
 from bargein.cli.main import main
 from bargein.telephony.call import CallEvent
 from bargein.telephony.codecs import audiosocket as codec
@@ -253,9 +254,10 @@ def test_what_cannot_be(
     "network", ["twilio", "telnyx", "plivo", "exotel", "websocket", "rtp", "sip"]
 )
 def test_each_network_has_its_server(network: str) -> None:
+    arguments = argparse.Namespace(network=network, host="127.0.0.1", public_host="")
     from bargein.cli.answer import _server
 
-    with _server(network, lambda line: None, "127.0.0.1", 0) as server:
+    with _server(arguments, lambda line: None, 0) as server:
         assert server.address[1] > 0
 
 
@@ -265,3 +267,44 @@ def test_the_bundled_prompt() -> None:
     samples, rate = read_prompt(None)
     assert (rate, samples.dtype) == (8000, np.int16)
     assert 30 < len(samples) / rate < 60
+
+
+def test_the_agent_begins_again_when_the_caller_has_fallen_silent() -> None:
+    floor = _Floor(AudioFormat(8_000, 1, "mulaw"))
+    floor.given(10.0)
+    for tick in range(100):  # two seconds more of the caller's, then silence
+        floor.push(b"\x90" * 160, 10.0 + 0.02 * tick)
+    assert not floor.free(13.0)
+    floor.push(b"\xff" * 160, 13.4)
+    assert not floor.free(13.4)
+    assert floor.free(13.6)
+
+
+def test_a_line_that_is_never_quiet_gets_the_agent_back() -> None:
+    floor = _Floor(AudioFormat(8_000, 1, "mulaw"))
+    floor.given(10.0)
+    floor.push(b"\x90" * 160, 24.9)
+    assert not floor.free(24.9)
+    floor.push(b"\x90" * 160, 25.0)
+    assert floor.free(25.0)
+
+
+def test_a_folder_for_recordings_that_cannot_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    code = main(["answer", "audiosocket", "--port", "0", "--record", str(tmp_path / "file" / "x")])
+    assert code == 1
+    assert "Not a directory" in capsys.readouterr().err
+
+
+def test_a_port_that_cannot_be(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["answer", "rtp", "--port", "99999"]) == 2
+    assert "port must be from 0 to 65535" in capsys.readouterr().err
+
+
+def test_where_all_may_call_they_must_be_told_an_address(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["answer", "sip", "--host", "0.0.0.0", "--port", "0"]) == 2
+    assert "public_host" in capsys.readouterr().err

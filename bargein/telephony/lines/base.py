@@ -205,6 +205,8 @@ class Server:
         for what, value in (("handshake", handshake_timeout), ("idle", idle_timeout)):
             if not value > 0:
                 raise OptionError(f"{what}_timeout must be over 0 seconds, got {value!r}")
+        if not 0 <= port <= 65_535:
+            raise OptionError(f"port must be from 0 to 65535, got {port!r}")
         if max_calls < 1:
             raise OptionError(f"max_calls must be at least 1, got {max_calls!r}")
         self._on_call = on_call
