@@ -60,6 +60,19 @@ changed: what is left of a known one agrees with the agent by under 0.1, and so 
 _AGREED = 0.95
 """Of that coherence's averages from block to block: over a third of a second."""
 
+_MISLED_MEMORY = 0.6
+"""Of the powers by which a wrong prediction is noticed: within 2 or 3 blocks."""
+
+_MISLED = 1.25
+"""What is left, of the caller's audio, from which on the prediction does harm; 2 for an echo at
+another delay, under 1 for a caller over an echo that is known."""
+
+_MISLED_SHARE = 0.3
+"""The least of the caller's audio that is predicted then. Less does little harm."""
+
+_ECHO_MEMORY = 0.9
+"""Of the predicted echo's power from block to block: the one that comes may be 0.1 s late."""
+
 _AUDIBLE = 1e-5
 """The agent's power, -50 dBFS, from which on its echo is worth measuring."""
 
@@ -153,8 +166,8 @@ class EchoCanceller:
         self._open_until = -1
         self._number = 0
         self._share = 1.0
-        self._levels = np.zeros((2, self._count + round(0.2 / _BLOCK) + 1))
-        """Of both sides' newest blocks: the sums of squares."""
+        self._levels = np.zeros((2, 2 * self._count + 1))
+        """Of both sides' newest blocks: the sums of squares. Twice the reach: see `_weigh`."""
         self._loudness = 1.0
         """How loud the echo is at most, of the agent's power."""
         self._quiet = self._count + 1
@@ -171,12 +184,19 @@ class EchoCanceller:
         """The variance of the path's error, by delay and frequency."""
         self._near: _Real = np.full(bins, _TINY * self.block, np.float32)
         """The power of what isn't echo."""
+        self._unsure: _Real = np.zeros(bins)
+        """The power of the echo that may be left in the newest block."""
         self._left: _Real = np.zeros(bins)
-        """The power of the echo that may be left, held for some blocks."""
+        """The same, held for some blocks."""
         self._heard: _Real = np.zeros(bins)
         """The smoothed power of what is left."""
         self._learnt = 0
         """Blocks that were learnt from."""
+        self._powers = np.zeros(3)
+        """Of the caller's audio, the echo predicted in it, and what is left; smoothed."""
+        self._echo: _Real = np.zeros(bins)
+        """The power of the predicted echo, held for some blocks: of two blocks, so twice that of
+        the one that it is predicted in."""
         self._newest = np.zeros(2 * self.block)
         self._cross: _Complex = np.zeros((self._count, bins), np.complex64)
         """What is left times the agent, smoothed: where they agree, the path is wrong."""
@@ -243,23 +263,29 @@ class EchoCanceller:
         spectra = self._spectra
         spectra[1:] = spectra[:-1].copy()
         spectra[0] = np.fft.rfft(self._newest)
-        echo = np.fft.irfft(np.einsum("pf,pf->f", spectra, self._path))[size:]
+        predicted = np.einsum("pf,pf->f", spectra, self._path)
+        echo = np.fft.irfft(predicted)[size:]
         error = caller - echo
         self._weigh(caller, agent)
+        self._echo = np.maximum(_ECHO_MEMORY * self._echo, np.square(np.abs(predicted)))
+        misled = self._misled(caller, echo, error)
         if self._changed():
             spectra, newest = self._spectra, self._newest
             self._forget_path()
             self._spectra, self._newest, error = spectra, newest, caller
         self._learn(error)
+        if misled:  # what is predicted is about right, but for its time
+            self._unsure = self._unsure + self._echo
+            return caller
         # Before it knows better, a guess may be louder than what it is taken from.
         return error * min(1.0, math.sqrt((caller @ caller) / (error @ error + _TINY)))
 
     def _weigh(self, caller: _Real, agent: _Real) -> None:
         """Find out how loud the echo is at most: no louder than the caller's line.
 
-        Both sides are compared over the reach. The agent's is taken when it was softest of the
-        last 0.2 s, or an echo that is late would seem soft when the agent begins, and one that
-        is early when it ends.
+        Both sides are compared over the reach. The agent's is taken where it was softest in as
+        long a time before, or an echo that is late would seem soft when the agent begins, and one
+        that is early when it ends.
         """
         self._levels = np.roll(self._levels, -1, axis=1)
         self._levels[:, -1] = caller @ caller, agent @ agent
@@ -323,6 +349,17 @@ class EchoCanceller:
         agents *= _AGREED
         agents += powers
         self._errors = _AGREED * self._errors + power
+
+    def _misled(self, caller: _Real, echo: _Real, error: _Real) -> bool:
+        """Whether the prediction adds to the caller's audio instead of taking from it.
+
+        An echo whose delay has changed does so from its first words on; a caller who talks over
+        one that is known hardly does.
+        """
+        self._powers *= _MISLED_MEMORY
+        self._powers += caller @ caller, echo @ echo, error @ error
+        heard, predicted, left = self._powers
+        return bool(left > _MISLED * heard and predicted > _MISLED_SHARE * heard)
 
     def _changed(self) -> bool:
         """Whether the path has changed: at some delay much of what is left is the agent's."""

@@ -54,6 +54,28 @@ def test_an_echo_is_gone(delay: int, gain: float) -> None:
     assert level(unmuted[16_000:]) < level(back[16_000:]) - 20
 
 
+@pytest.mark.parametrize("delay", [2000, 2600])
+def test_the_first_words_of_a_late_echo_are_kept_out(delay: int) -> None:
+    # 0.25 and 0.33 s: the line is quiet for so long that no echo seems to be on it.
+    agent = np.concatenate((np.zeros(8000, np.int16), bursts(1, 3.0)))
+    back = echo_of(agent, delay, 0.5)
+
+    left = cancelled(back, agent)
+    first = slice(8000 + delay, 8000 + delay + 4000)
+    assert level(left[first]) < level(back[first]) - 20
+
+
+@pytest.mark.parametrize("step", [-160, 160])
+def test_an_echo_whose_delay_jumps_stays_out(step: int) -> None:
+    agent = bursts(1, 8.0)
+    back = np.concatenate(
+        (echo_of(agent, 800, 0.5)[:32_000], echo_of(agent, 800 + step, 0.5)[32_000:])
+    )
+    left = cancelled(back, agent)
+    after = slice(32_000, 36_000)
+    assert level(left[after]) < level(back[after]) - 15
+
+
 def test_a_caller_over_the_echo_is_left() -> None:
     agent, caller = bursts(1, 4.0), bursts(2, 4.0)
     caller[:24_000] = 0
