@@ -64,7 +64,7 @@ else
 fi
 
 export BARGEIN_INSTALLED=1 BARGEIN_PEERS=$peers BARGEIN_TELEPHONY_REPORT=$WORK/report
-"$WORK/venv/bin/python" -m pytest -q -p no:cacheprovider tests/telephony/peers
+"$WORK/venv/bin/pytest" -q -p no:cacheprovider tests/telephony/peers
 code=$?
 [ -e "$WORK/report" ] && cat "$WORK/report"
 exit $code

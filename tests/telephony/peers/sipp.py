@@ -28,7 +28,7 @@ o=sipp 1 {version} IN IP4 [local_ip]
 s=-
 c=IN IP4 [media_ip]
 t=0 0
-m=audio [rtpstream_audio_port] RTP/AVP {law} 101
+m=audio {port} RTP/AVP {law} 101
 a=rtpmap:101 telephone-event/8000
 a={way}
 """
@@ -41,8 +41,10 @@ def _send(method: str, cseq: int, body: str = "Content-Length: 0\n", *, tag: boo
     return f"<send{retry}><![CDATA[\n{text}\n]]></send>\n"
 
 
-def _invite(cseq: int, law: int, way: str = "sendrecv") -> str:
-    sdp = _SDP.format(version=cseq, law=law, way=way)
+def _invite(
+    cseq: int, law: int, way: str = "sendrecv", *, port: str = "[rtpstream_audio_port]"
+) -> str:
+    sdp = _SDP.format(version=cseq, law=law, way=way, port=port)
     return (
         _send("INVITE", cseq, sdp, tag=cseq > 1)
         + '<recv response="100" optional="true"/>\n<recv response="200"/>\n'
@@ -93,6 +95,25 @@ def call(
             '<nop><action><exec rtp_stream="resume"/></action></nop>\n',
             _pause(seconds - hold_at),
         ]
+    return _run(work, port, name, steps, bye=bye, calls=calls, media_port=media_port)
+
+
+def echo(work: Path, port: int, seconds: float) -> subprocess.Popen[str]:
+    """Start a call that sends back each packet as it comes: an echo at 0 dB, and no delay."""
+    steps = [_invite(1, 0, port="[media_port]"), _pause(seconds)]
+    return _run(work, port, "echo", steps, "-rtp_echo")
+
+
+def _run(
+    work: Path,
+    port: int,
+    name: str,
+    steps: list[str],
+    *options: str,
+    bye: bool = True,
+    calls: int = 1,
+    media_port: int = 20_000,
+) -> subprocess.Popen[str]:
     if bye:
         steps += [_send("BYE", 9), '<recv response="200"/>\n']
     scenario = work / f"{name}.xml"
@@ -102,7 +123,7 @@ def call(
         f'<scenario name="{name}">\n{body}</scenario>\n'
     )
     command = ["sipp", "-sf", str(scenario), "-m", str(calls), "-l", str(calls), "-r", str(calls)]
-    command += ["-i", "127.0.0.1", "-mi", "127.0.0.1", "-mp", str(media_port), "-nostdin"]
+    command += ["-i", "127.0.0.1", "-mi", "127.0.0.1", "-mp", str(media_port), "-nostdin", *options]
     command += ["-p", "0", f"127.0.0.1:{port}"]
     return subprocess.Popen(
         command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

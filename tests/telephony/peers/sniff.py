@@ -78,16 +78,23 @@ class Sniffer:
 
 
 def side_by_side(said: list[Seen], heard: list[Seen]) -> tuple[Samples, Samples]:
-    """Return two recordings on one clock, each packet's audio where it passed the interface."""
+    """Return two recordings on one clock.
+
+    What was said stands where it passed the interface; what was heard, where a phone plays it:
+    at once, but never before what came sooner is over. What a bridge writes ahead waits there.
+    """
     begin = min(said[0].at, heard[0].at) if heard else said[0].at
     end = max([said[-1].at, *(seen.at for seen in heard[-1:])])
     tracks = []
     for packets in (said, heard):
         track = np.zeros(int((end - begin + 0.1) * RATE) + RATE, np.int16)
+        at = 0
         for seen in packets:
             law = decode_mulaw if seen.packet.payload_type == PCMU else decode_alaw
             samples = law(seen.packet.payload)
-            at = int((seen.at - begin) * RATE)
-            track[at : at + samples.size] = samples
+            passed = int((seen.at - begin) * RATE)
+            at = max(at, passed) if packets is heard else passed
+            track[at : at + samples.size] = samples[: track.size - at]
+            at += samples.size
         tracks.append(track)
     return tracks[0], tracks[1]
