@@ -226,9 +226,7 @@ def _driver(detector: AdaptiveInterruptionDetector, probe: _Probe, timeout: floa
     options = detector.options
     if transport == "http":
         return http_driver(detector, probe, options=options, connect=connect, has_fallback=False)
-    return websocket_driver(
-        detector, probe, options=options, connect=connect, has_fallback=False
-    )
+    return websocket_driver(detector, probe, options=options, connect=connect, has_fallback=False)
 
 
 def _transport(

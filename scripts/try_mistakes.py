@@ -396,7 +396,7 @@ MISTAKES: list[tuple[int, str, Sequence[Edit]]] = [
         [
             (
                 "core/overlap.py",
-                "            detection_delay=max(0.0, answer.arrived - self.onset),\n",
+                "            detection_delay=max(0.0, given.arrived - self.onset),\n",
                 "            detection_delay=answer.arrived - (self.started_at or self.onset),\n",
             )
         ],

@@ -62,6 +62,7 @@ class Cutter:
         speech: SpeechSource | None,
     ) -> None:
         self._options = options
+        self._interval = options.interval
         self._speech = speech
         self._buffer = CallerBuffer(options, fmt, hold)
         self._cadence: Cadence | None = None
@@ -158,8 +159,7 @@ class Cutter:
             self._restart_cadence()
 
     def _restart_cadence(self) -> None:
-        step = self._options.interval * self.format.sample_rate
-        self._cadence = Cadence(self.position, step)
+        self._cadence = Cadence(self.position, self._interval * self.format.sample_rate)
         self._next = self._cadence.after(self.position)
 
     def _advance(self, samples: int, push: Callable[[int, int], None], room: int) -> CutWindows:

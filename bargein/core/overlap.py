@@ -169,7 +169,9 @@ class Overlap:
         detected: float | None = None,
     ) -> Verdict:
         end = now if self.ended is None else self.ended
-        verdict = Verdict(
+        judged = answer is not None and answer.policy is None
+        given = answer or _NO_ANSWER
+        return Verdict(
             overlap=self.id,
             outcome=outcome,
             reason=reason,
@@ -182,17 +184,15 @@ class Overlap:
             num_requests=self.num_requests,
             counts=counts,
             span=self.span,
-        )
-        if answer is None:
-            return verdict
-        return attrs.evolve(
-            verdict,
-            detection_delay=max(0.0, answer.arrived - self.onset),
-            total_duration=answer.total_duration,
-            prediction_duration=answer.prediction_duration,
+            detection_delay=max(0.0, given.arrived - self.onset),
+            total_duration=given.total_duration,
+            prediction_duration=given.prediction_duration,
             speech_input=samples,
-            probabilities=answer.probabilities,
-            probability=answer.probability,
-            window_id=answer.window_id if answer.policy is None else None,
-            judge=answer.judge if answer.policy is None else None,
+            probabilities=given.probabilities,
+            probability=given.probability,
+            window_id=given.window_id if judged else None,
+            judge=given.judge if judged else None,
         )
+
+
+_NO_ANSWER = Answer(arrived=float("-inf"), window_id=-1, judge=Judge.PRIMARY)

@@ -1,7 +1,7 @@
-"""How events reach users' listeners: in order for each stream, never on a reactor's thread.
+"""How events reach users' listeners: in order for each stream, and at once.
 
-A listener may block, and a reactor runs other streams as well. So each stream's events are given
-out one after the other on a thread of a pool; a stream without listeners needs none.
+A listener may block, and a reactor runs other streams as well. So a reactor's thread calls it only
+after another thread has become the reactor; who else delivers leaves it to a thread of a pool.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from collections.abc import Callable
 
 from bargein.core import OverlappingSpeechEvent
 
-from .pool import Lane, Pool, listener_pool
+from .pool import Pool, listener_pool
+from .reactor import lend
 
 __all__ = ["Delivery"]
 
@@ -34,9 +35,10 @@ MAX_ARRAYS = 16
 class Delivery:
     """A stream's events on their way to its listeners, one after the other. Thread-safe.
 
-    ``give`` is called with each, on some thread of the pool's. An event that must wait because one
-    before it takes over :data:`STUCK` seconds is logged, once. Past :data:`MAX_WAITING` the oldest
-    go; that is counted, and logged once.
+    ``give`` is called with each, by a reactor's thread that has lent its place to another, or by
+    one of the pool's. An event that must wait because one before it takes over :data:`STUCK`
+    seconds is logged, once. Past :data:`MAX_WAITING` the oldest go; that is counted, and logged
+    once.
     """
 
     def __init__(
@@ -46,7 +48,6 @@ class Delivery:
         self._name = name
         self._give = give
         self._pool = pool
-        self._lane = Lane(pool)
         self._events: deque[object] = deque()
         self._changed = threading.Condition()  # reentrant: see the worker's lock
         self._busy = False
@@ -72,12 +73,8 @@ class Delivery:
                 self._name,
                 late,
             )
-        if first:
-            job = self._lane.submit(self._run)
-            # Where no thread can be had (the interpreter is at its end) it is done here: late
-            # listeners are better than none, and there are no calls left to be held up.
-            if not self._pool.has_threads and job.withdraw():
-                self._run()
+        if first and not lend(self._run):
+            self._pool.call(self._run)
 
     def _append(self, event: object) -> None:
         events = self._events

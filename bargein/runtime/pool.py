@@ -104,6 +104,7 @@ class Pool:
         self._ready: deque[Lane] = deque()
         self._threads: set[threading.Thread] = set()
         self._waiting = 0
+        self._borrowed = 0
         self._short = False
         """Whether the system gave no thread when one was wanted last."""
         self._stopped = False
@@ -111,7 +112,7 @@ class Pool:
     @property
     def has_threads(self) -> bool:
         """Whether anybody is there to take a job."""
-        return bool(self._threads)
+        return len(self._threads) > self._borrowed
 
     def resize(self, size: int) -> None:
         """Allow another number of threads from here on."""
@@ -125,8 +126,45 @@ class Pool:
             lane.jobs.append(job)
             short = self._short
             self._offer(lane)
-            if short and len(self._ready) > self._waiting and len(self._threads) < self.size:
+            if short and len(self._ready) > self._waiting and not self._is_full:
                 self._start_thread()  # a lane that is in line isn't offered a second time
+
+    def borrow(self, call: Callable[[], None]) -> bool:
+        """Make a call on a thread that has nothing to do, or on a new one; False: there is none.
+
+        Until :meth:`give_back` the thread counts as none of the pool's.
+        """
+        with self._work:
+            if self._waiting <= len(self._ready) and self._is_full:
+                return False
+            lane = Lane(self)
+            lane.jobs.append(Job(lane, call))
+            self._offer(lane)
+            if self._waiting < len(self._ready) and self._short:
+                lane.jobs.clear()
+                return False
+            self._borrowed += 1
+            return True
+
+    def give_back(self) -> None:
+        """A thread that was borrowed works for the pool again, or is about to."""
+        with self._work:
+            self._borrowed -= 1
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether no thread may be added; the lock is held."""
+        return len(self._threads) - self._borrowed >= self.size
+
+    def call(self, call: Callable[[], None]) -> None:
+        """Make a call on a thread of the pool, as soon as one is free.
+
+        It is made on this one where no thread can be had at all: the interpreter is at its end.
+        Late is better than never, and there are no calls left to be held up.
+        """
+        job = Lane(self).submit(call)
+        if not self.has_threads and job.withdraw():
+            call()
 
     def withdraw(self, lane: Lane, job: Job) -> bool:
         """Take a job back if no thread has it."""
@@ -155,7 +193,7 @@ class Pool:
             self._ready.append(lane)
             if self._waiting >= len(self._ready):  # one for each, though some haven't woken yet
                 self._work.notify()
-            elif len(self._threads) < self.size and not self._short:
+            elif not self._is_full and not self._short:
                 self._start_thread()
 
     def _start_thread(self) -> None:
@@ -203,7 +241,7 @@ class Pool:
                     job.taken = True
                     lane.running += 1
                     return lane, job
-            if self._stopped:
+            if self._stopped or len(self._threads) - self._borrowed > self.size:
                 return None
             self._waiting += 1
             notified = self._work.wait(self._idle)

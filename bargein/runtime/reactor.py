@@ -16,18 +16,19 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Protocol
 
+from .pool import Pool, listener_pool
 from .waker import Waker
 
-__all__ = ["Handle", "Pollable", "Reactors", "Task", "reactors"]
+__all__ = ["Handle", "Pollable", "Reactors", "Task", "lend", "reactors"]
 
 logger = logging.getLogger("bargein")
 
-LOOK = 0.001
-"""Seconds of turns after which a reactor looks for what has come meanwhile. When forty calls' audio
-falls due at once their turns take 20 ms; a reply needn't wait for the last of them."""
+LOOK = 0.00025
+"""Seconds of turns after which a reactor looks for what has come meanwhile: a look costs 3 us. When
+forty calls' audio falls due at once their turns take 10 ms; a reply needn't wait for them."""
 
 REACTORS = 1
 """Threads a process. Python's steps hold the interpreter's lock, so a second thread runs beside the
@@ -125,7 +126,13 @@ class Handle:
 
 
 class Reactor:
-    """One thread, from the first of its tasks to the last."""
+    """What one thread does, from the first of its tasks to the last.
+
+    Not always the same thread: where a task wants something called that may take long (a user's
+    listener), the thread calls it, at once, after another one has become the reactor. To hand
+    over the call instead costs as much, but the call then waits for the interpreter's lock, which
+    a busy reactor lets go of for moments only.
+    """
 
     def __init__(self, group: Reactors, name: str, *, use_epoll: bool) -> None:
         self.tasks: set[Handle] = set()
@@ -146,7 +153,15 @@ class Reactor:
         self._asleep = False
         self._looked = 0.0
         """When it was last seen what has come, monotonic seconds."""
-        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._lent: deque[Callable[[], None]] = deque()
+        """What its thread is to call when it isn't the reactor any more; any thread takes some."""
+        self._lends = False
+        """Whether something was lent in this round."""
+        self.name = name
+        self.thread: threading.Thread | None = None
+        """The one that is the reactor now; ``None`` while that changes."""
+        self._is_borrowed = False
+        """Whether it is one of the pool's."""
 
     # --- any thread -------------------------------------------------------------------------
 
@@ -159,31 +174,79 @@ class Reactor:
             with self._rousing:
                 self._waker.wake()
 
+    def start(self) -> None:
+        """Start its first thread. Raises ``RuntimeError`` where the system has none to give."""
+        threading.Thread(target=self._run, name=self.name, daemon=True).start()
+
     def close(self) -> None:
         """Give the descriptors back."""
         with self._rousing:
             self._waker.close()
         self._poller.close()
+        if self._is_borrowed:
+            self._group.others.give_back()
 
     # --- the thread -------------------------------------------------------------------------
 
     def _run(self) -> None:
+        """Be the reactor until nobody needs one, or until another thread is it."""
+        self.thread = threading.current_thread()
+        _here.reactor = self
         try:
             while self.tasks or not self._group.retire(self):
+                self._lends = False
                 self._wait()
                 self._give_turns()
+                if self._lent and self._step_down():
+                    break
+            else:
+                self.close()
         except BaseException as error:  # waiting itself failed: nobody may wait for that for ever
-            logger.exception("%s failed; its streams end", self.thread.name)
+            logger.exception("%s failed; its streams end", self.name)
             for handle in self._group.give_up(self):
                 self._guard(handle.task.fail_by, error)
                 self._leave(handle)
-        finally:
             self.close()
+        _here.reactor = None
+        self._make_calls()
+
+    def lend(self, call: Callable[[], None]) -> None:
+        """See :func:`lend`."""
+        self._lent.append(call)
+        self._lends = True
+
+    def _step_down(self) -> bool:
+        """Let another thread be the reactor; then nothing here but the calls is this thread's.
+
+        Where every thread is held up by a listener it stays the reactor, and who listens waits.
+        """
+        others = self._group.others
+        mine, (self.thread, self._is_borrowed) = (self.thread, self._is_borrowed), (None, True)
+        if others.borrow(self._run):
+            if mine[1]:
+                others.give_back()
+            return True
+        self.thread, self._is_borrowed = mine
+        while self._lent:
+            others.call(self._lent.popleft())
+        return False
+
+    def _make_calls(self) -> None:
+        """Make the calls that are left, one by one.
+
+        Where one takes long, the thread that is the reactor now finds the rest and does the same.
+        """
+        while True:
+            try:
+                call = self._lent.popleft()
+            except IndexError:
+                return
+            self._guard(call)
 
     def _wait(self) -> None:
         """Sleep until a task is called, a descriptor is ready, or something is due."""
         self._asleep = True
-        timeout = 0.0 if self._ready else self._time_left()
+        timeout = 0.0 if self._ready or self._lent else self._time_left()
         events = self._poller.poll(timeout)
         self._asleep = False
         for fd, _ in events:
@@ -216,6 +279,8 @@ class Reactor:
         for _ in range(len(ready)):
             if len(ready) > 1 and time.monotonic() - self._looked > LOOK:
                 self._look(first)
+            if self._lends:
+                return  # who listens waits; the rest is for the thread that takes over
             handle = ready.popleft()
             handle.called = False  # before the step: a call in the middle of it counts
             if not handle.gone:
@@ -317,15 +382,40 @@ class _Poller:
             self._epoll.close()
 
 
+_here = threading.local()
+"""``reactor``: which one the thread is."""
+
+
+def lend(call: Callable[[], None]) -> bool:
+    """Have this thread make a call that may take long, soon, if it is a reactor's.
+
+    Another thread is the reactor by then, so that the call holds up nobody. Returns whether it is
+    a reactor's.
+    """
+    reactor: Reactor | None = getattr(_here, "reactor", None)
+    if reactor is None:
+        return False
+    reactor.lend(call)
+    return True
+
+
 class Reactors:
     """At most ``size`` reactors, started with their first task, gone with their last. Thread-safe.
 
-    ``name`` begins their threads' names.
+    ``name`` begins their first threads' names; the ``others`` take over when one is lent.
     """
 
-    def __init__(self, name: str, size: int, *, use_epoll: bool = hasattr(select, "epoll")) -> None:
+    def __init__(
+        self,
+        name: str,
+        size: int,
+        *,
+        others: Pool = listener_pool,
+        use_epoll: bool = hasattr(select, "epoll"),
+    ) -> None:
         self.name = name
         self.size = size
+        self.others = others
         self._use_epoll = use_epoll
         self._numbers = itertools.count(1)
         self.reset()
@@ -350,7 +440,7 @@ class Reactors:
                 return least
         reactor = Reactor(self, f"{self.name}-{next(self._numbers)}", use_epoll=self._use_epoll)
         try:
-            reactor.thread.start()  # it can't retire before its first task: the lock is held
+            reactor.start()  # it can't retire before its first task: the lock is held
         except BaseException:
             reactor.close()
             raise

@@ -235,3 +235,40 @@ def test_a_lane_that_found_no_thread_isnt_stuck(
         assert caplog.text.count("no thread could be started") == 2
     lane.submit(lambda: done.put(2))
     assert [done.get(timeout=BOUND) for _ in range(3)] == [0, 1, 2]
+
+
+def test_a_thread_is_borrowed_at_once_or_not_at_all(pools: Make) -> None:
+    pool = pools(2)
+    go, done = threading.Event(), queue.SimpleQueue[int]()
+
+    def hang(number: int) -> None:
+        assert go.wait(BOUND)
+        done.put(number)
+
+    for number in range(3):  # each gives back the one before, as reactors do
+        assert pool.borrow(lambda number=number: hang(number))  # type: ignore[misc]
+        if number:
+            pool.give_back()
+    assert not pool.borrow(lambda: done.put(-1))  # one is borrowed still, and two are held up
+    pool.call(lambda: done.put(3))
+    go.set()
+    assert {done.get(timeout=BOUND) for _ in range(4)} == {0, 1, 2, 3}
+    pool.give_back()  # the third is one too many now, and goes
+    while len([thread for thread in threading.enumerate() if "test-pool" in thread.name]) > 2:
+        pool.call(lambda: done.put(4))
+        assert done.get(timeout=BOUND) == 4
+
+
+def test_none_is_borrowed_where_no_thread_can_be_had(
+    pools: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = pools(2)
+
+    def no_more(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_more)
+    called: list[int] = []
+    assert not pool.borrow(lambda: called.append(1))
+    pool.call(lambda: called.append(2))
+    assert called == [2]

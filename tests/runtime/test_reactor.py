@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from bargein.runtime.reactor import Handle, Reactors
+from bargein.runtime.pool import Pool
+from bargein.runtime.reactor import Handle, Reactors, lend
 from tests.drivers.servers import BOUND
 from tests.fresh import run_fresh
 
@@ -27,7 +28,7 @@ class Task:
     def __init__(self, does: Callable[[Task], None] = lambda task: None) -> None:
         self.does = does
         self.handle: Handle | None = None
-        self.again = self.over = False
+        self.again = self.over = self.lent = False
         self.due: float | None = None
         self.things: dict[socket.socket, int] = {}
         self.log: queue.Queue[str] = queue.Queue()
@@ -545,3 +546,129 @@ def test_a_stream_may_be_collected_while_its_reactor_is_roused(
     other.expect("step")
     task.end()
     other.end()
+
+
+# ---- calls that may take long
+
+
+@pytest.fixture
+def others() -> Iterator[Pool]:
+    made = Pool("test-pool", 2)
+    yield made
+    made.stop(BOUND)
+
+
+def lender(call: Callable[[], None]) -> Task:
+    """A task that has its thread make a call, at its first step."""
+
+    def once(task: Task) -> None:
+        if not task.lent:
+            task.lent = True
+            assert lend(call)
+
+    return Task(once)
+
+
+def test_who_lends_its_thread_has_another_go_on(others: Pool) -> None:
+    reactors = Reactors("test-reactor", 1, others=others)
+    reached, go = threading.Event(), threading.Event()
+    names = []
+
+    def hang() -> None:
+        names.append(threading.current_thread().name)
+        reached.set()
+        assert go.wait(BOUND)
+
+    task, other = lender(hang), Task()
+    reactors.add(task)
+    task.expect("step")
+    assert reached.wait(BOUND)  # by the thread that made the step, at once
+    assert names == ["test-reactor-1"]
+    reactors.add(other)
+    other.expect("step")
+    assert other.thread.startswith("test-pool")
+    go.set()
+    task.end()
+    other.end()
+    wait_until_gone()
+
+
+def test_one_call_that_takes_long_holds_up_no_other(others: Pool) -> None:
+    reactors = Reactors("test-reactor", 1, others=others)
+    go, called = threading.Event(), queue.SimpleQueue[str]()
+
+    def both(task: Task) -> None:
+        if not task.lent:
+            task.lent = True
+            lend(lambda: go.wait(BOUND) and called.put("slow"))
+            lend(lambda: called.put("quick"))
+
+    task = Task(both)
+    reactors.add(task)
+    assert called.get(timeout=BOUND) == "quick"
+    go.set()
+    assert called.get(timeout=BOUND) == "slow"
+    task.end()
+    wait_until_gone()
+
+
+def test_where_all_threads_are_held_up_the_reactor_goes_on(others: Pool) -> None:
+    reactors = Reactors("test-reactor", 1, others=others)
+    go, called = threading.Event(), queue.SimpleQueue[int]()
+
+    def hang(number: int) -> None:
+        called.put(number)
+        assert go.wait(BOUND)
+
+    tasks = [lender(lambda number=number: hang(number)) for number in range(4)]  # type: ignore[misc]
+    for task in tasks:
+        reactors.add(task)
+        task.expect("step")
+    assert {called.get(timeout=BOUND) for _ in range(2)} == {
+        0,
+        1,
+    }  # the third thread is the reactor
+    go.set()
+    assert {called.get(timeout=BOUND) for _ in range(2)} == {2, 3}
+    for task in tasks:
+        task.end()
+    wait_until_gone()
+
+
+def test_the_reactor_takes_no_thread_from_those_who_listen() -> None:
+    """Of a pool of one it may be the one thread; then a second one is there for the calls."""
+    others = Pool("test-pool", 1)
+    reactors = Reactors("test-reactor", 1, others=others)
+    called = queue.SimpleQueue[str]()
+    task = Task(lambda task: lend(lambda: called.put("lent")) and None)
+    reactors.add(task)
+    for _ in range(3):
+        task.expect("step")
+        assert called.get(timeout=BOUND) == "lent"
+        others.call(lambda: called.put("pool"))
+        assert called.get(timeout=BOUND) == "pool"
+        task.wake()
+    task.end()
+    others.stop(BOUND)
+    wait_until_gone()
+
+
+def test_a_call_that_raises_is_logged(others: Pool, caplog: pytest.LogCaptureFixture) -> None:
+    reactors = Reactors("test-reactor", 1, others=others)
+    called = threading.Event()
+
+    def both(task: Task) -> None:
+        if not task.lent:
+            task.lent = True
+            lend(lambda: 1 // 0)
+            lend(called.set)
+
+    task = Task(both)
+    reactors.add(task)
+    assert called.wait(BOUND)
+    task.end()
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_only_a_reactor_can_lend_its_thread() -> None:
+    assert not lend(lambda: None)
