@@ -298,7 +298,7 @@ class EchoCanceller:
         most = self._loudness * 10 ** (self.options.prior / 10)
         doubt = np.einsum("pf->f", self._doubt)
         if (doubt > most).any():
-            self._doubt *= np.minimum(1.0, most / doubt).astype(np.float32)
+            self._doubt *= np.minimum(1.0, most / (doubt + _TINY)).astype(np.float32)
             power = np.square(self._path.real) + np.square(self._path.imag)
             power = np.einsum("pf->f", power) + _TINY
             self._path *= np.sqrt(np.minimum(1.0, 4 * self._loudness / power)).astype(np.float32)

@@ -76,6 +76,11 @@ def test_an_echo_whose_delay_jumps_stays_out(step: int) -> None:
     assert level(left[after]) < level(back[after]) - 15
 
 
+def test_a_line_that_is_silent_to_the_bit_is_no_fault() -> None:
+    agent = bursts(1, 8.0)
+    assert not cancelled(np.zeros_like(agent), agent).any()
+
+
 def test_a_caller_over_the_echo_is_left() -> None:
     agent, caller = bursts(1, 4.0), bursts(2, 4.0)
     caller[:24_000] = 0
