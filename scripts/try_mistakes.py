@@ -397,7 +397,7 @@ MISTAKES: list[tuple[int, str, Sequence[Edit]]] = [
             (
                 "core/overlap.py",
                 "            detection_delay=max(0.0, given.arrived - self.onset),\n",
-                "            detection_delay=answer.arrived - (self.started_at or self.onset),\n",
+                "            detection_delay=given.arrived - (self.started_at or self.onset),\n",
             )
         ],
     ),

@@ -350,7 +350,7 @@ class Reactor:
         try:
             call(*arguments)
         except BaseException:
-            logger.exception("a stream failed once more while it ended")
+            logger.exception("what a reactor called failed")
 
 
 class _Poller:
