@@ -111,7 +111,7 @@ def judge(
             *(caller[:until], agent, clip.agent_start, session),
             default_threshold=0.5,
             activations=True,
-            frame=RATE // 2,
+            frame=RATE // 20,
         )
         for name in asked:
             found[name].append(Judged(clip, suite, tuple(session.notes[name])))

@@ -138,7 +138,9 @@ def play(
 ) -> tuple[Verdict, ...]:
     """As :func:`replay`, of audio at hand; without the agent's there is no echo gate.
 
-    A longer ``frame`` is quicker and, as everywhere, cuts the same windows.
+    A longer ``frame`` is quicker and, as everywhere, cuts the same windows; but of those that one
+    frame cuts, only the newest that find places in flight are judged. Where each of them counts, as
+    for a delay, a frame must be shorter than the cadence.
     """
     track = SpeechTrack(activations=activations)
     gate = None
