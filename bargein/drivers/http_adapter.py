@@ -11,6 +11,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 from typing import Any
 
 import requests
@@ -19,6 +20,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from .dial import dial
 from .http_kept import KeptConnection
 
 __all__ = ["Adapter", "HttpRequest"]
@@ -46,6 +48,12 @@ class HttpRequest:
             self._socket, self.reused = sock, reused
             if self.aborted:
                 _shut(sock)
+
+    def hold(self, sock: socket.socket) -> None:
+        """Note a socket that is to be connected. Raises ``TimeoutError`` after an abort."""
+        self.adopt(sock)
+        if self.aborted:
+            raise TimeoutError("aborted")
 
     def abort(self) -> None:
         """Shut the request's socket down, so that whoever reads or connects on it comes free."""
@@ -82,7 +90,14 @@ class _Tracked:
     def _new_conn(self: Any) -> socket.socket:
         self._fresh = True
         try:
-            return _connect(self._dns_host, self.port, self.timeout, self.socket_options)
+            sock = dial(
+                self._dns_host,
+                self.port,
+                deadline=time.monotonic() + self.timeout,
+                hold=_current.request.hold,
+            )
+            sock.settimeout(self.timeout)
+            return sock
         except TimeoutError as error:
             raise urllib3.exceptions.ConnectTimeoutError(
                 self, f"connecting to {self.host} took over {self.timeout} s"
@@ -115,27 +130,6 @@ class _Tracked:
             super().send(data)  # type: ignore[misc]
         else:
             self._held.append(data)
-
-
-def _connect(host: str, port: int, timeout: Any, options: Any) -> socket.socket:
-    """Connect as ``socket.create_connection`` does, the request knowing each socket tried."""
-    problem: OSError = OSError(f"{host} has no address")
-    for family, kind, proto, _, address in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
-        sock = socket.socket(family, kind, proto)
-        try:
-            for option in options or ():
-                sock.setsockopt(*option)
-            if isinstance(timeout, (int, float)):
-                sock.settimeout(timeout)
-            _current.request.adopt(sock)
-            if _current.request.aborted:
-                raise TimeoutError("aborted")
-            sock.connect(address)
-            return sock
-        except OSError as error:
-            sock.close()
-            problem = error
-    raise problem
 
 
 class _Http(_Tracked, HTTPConnection):

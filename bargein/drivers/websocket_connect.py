@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from bargein.drivers.dial import dial
 from bargein.drivers.proxies import Proxy, proxy_for
 from bargein.drivers.tls import tls_context
 from bargein.drivers.websocket_connection import WebSocketConnection
@@ -100,7 +101,7 @@ class ConnectAttempt:
                 proxy = proxy_for(self._url)
             host, port = (proxy.host, proxy.port) if proxy else (self._host, self._port)
             with self._stage(f"connecting to {'the proxy ' if proxy else ''}{host}:{port}"):
-                self._open(host, port, deadline)
+                dial(host, port, deadline=deadline, hold=self._hold)
             if proxy:
                 with self._stage(f"asking the proxy {proxy} for {self._host}:{self._port}"):
                     self._tunnel(proxy, deadline)
@@ -133,27 +134,6 @@ class ConnectAttempt:
             self._sock = sock
             if self._cancelled:
                 raise OSError("cancelled")  # _stage says it better
-
-    def _open(self, host: str, port: int, deadline: float) -> None:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        problem: OSError | None = None
-        for index, (family, kind, protocol, _, address) in enumerate(addresses):
-            # A dead address (IPv6 without a route, say) must leave time for those behind it.
-            share = _remaining(deadline) / (len(addresses) - index)
-            sock = socket.socket(family, kind, protocol)
-            try:
-                self._hold(sock)
-                sock.settimeout(share)
-                sock.connect(address)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return
-            except OSError as error:
-                sock.close()
-                if self._cancelled:
-                    raise
-                problem = error
-        assert problem is not None  # getaddrinfo gives one address or raises
-        raise problem
 
     def _tunnel(self, proxy: Proxy, deadline: float) -> None:
         host = f"[{self._host}]" if ":" in self._host else self._host

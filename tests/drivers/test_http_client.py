@@ -18,7 +18,7 @@ import requests
 import responses
 
 from bargein.core.token_cache import TokenCache
-from bargein.drivers import http_adapter
+from bargein.drivers import dial
 from bargein.drivers.http_adapter import HttpRequest
 from bargein.drivers.http_client import HttpClient
 from bargein.drivers.http_kept import MAX_REPLY
@@ -32,7 +32,15 @@ from bargein.errors import (
 )
 from bargein.wire.http import InterruptionResponse
 from tests.drivers.certificates import client_certificate, server_context, write_authority
-from tests.drivers.servers import BOUND, Peer, Request, Script, Server, raw_listener
+from tests.drivers.servers import (
+    BOUND,
+    Peer,
+    Request,
+    Script,
+    Server,
+    full_listener,
+    raw_listener,
+)
 
 SAMPLES = np.arange(1600, dtype=np.int16)
 WELL = '{"created_at":1,"is_bargein":true,"probabilities":[0.9,0.9,0.9,0.9]}'
@@ -313,14 +321,14 @@ def test_nobody_listens_there() -> None:
 
 
 def test_a_name_that_nobody_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody(*args: Any) -> Any:
+    def nobody(*args: Any, **kwargs: Any) -> Any:
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", nobody)
     client = HttpClient("http://judge.example", timeout=BOUND, tls=None)
     with pytest.raises(APIConnectionError, match=r"not known.*check base_url"):
         judge(client)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *args: [])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: [])
     with pytest.raises(APIConnectionError, match="no address"):
         judge(client)
     client.close()
@@ -435,13 +443,8 @@ def test_an_abort_while_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
         adopt(self, sock, reused=reused)
         reached.set()
 
-    with closing(raw_listener(backlog=0)) as listener:
-        address = listener.getsockname()
-        fillers = [socket.socket() for _ in range(4)]
-        for filler in fillers:
-            filler.setblocking(False)
-            filler.connect_ex(address)
-        client = HttpClient(f"http://127.0.0.1:{address[1]}", timeout=10 * BOUND, tls=None)
+    with full_listener() as port:
+        client = HttpClient(f"http://127.0.0.1:{port}", timeout=10 * BOUND, tls=None)
         connecting = threading.Event()
         connect = socket.socket.connect
 
@@ -451,7 +454,7 @@ def test_an_abort_while_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
                 connect(self, where)
 
         monkeypatch.setattr(HttpRequest, "adopt", tell)
-        monkeypatch.setattr(http_adapter.socket, "socket", Socket)
+        monkeypatch.setattr(dial.socket, "socket", Socket)
         try:
             request, told = HttpRequest(), queue.Queue[Any]()
 
@@ -475,8 +478,22 @@ def test_an_abort_while_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
             assert isinstance(error, APITimeoutError)
         finally:
             client.close()
-            for filler in fillers:
-                filler.close()
+
+
+def test_an_address_that_fails_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window's time is short, and the first address may lead nowhere, as IPv6 does at places."""
+    told = queue.Queue[Any]()
+    with full_listener() as dead, Server(well) as server:
+        family = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+        both = [(*family, ("127.0.0.1", dead)), (*family, ("127.0.0.1", server.port))]
+        with monkeypatch.context() as patched:
+            patched.setattr(socket, "getaddrinfo", lambda *args, **kwargs: both)
+            client = HttpClient("http://two-addresses", timeout=10 * BOUND, tls=None)
+            thread = threading.Thread(target=lambda: told.put(judge(client)), daemon=True)
+            thread.start()
+            assert told.get(timeout=BOUND).is_bargein is True
+            thread.join(BOUND)
+            client.close()
 
 
 def test_an_abort_before_it_begins() -> None:

@@ -26,7 +26,7 @@ from bargein.errors import (
     ProtocolError,
 )
 from tests.drivers.certificates import client_certificate, server_context, write_authority
-from tests.drivers.servers import BOUND, Peer, Request, Script, Server, raw_listener
+from tests.drivers.servers import BOUND, Peer, Request, Script, Server, full_listener, raw_listener
 
 PROXY_VARIABLES = [
     name
@@ -261,18 +261,6 @@ def test_a_listener_that_never_answers_tls(trusting: ssl.SSLContext) -> None:
         connect(server.url("wss"), {}, timeout=0.1, tls=trusting)
 
     assert "the TLS handshake" in str(caught.value)
-
-
-@contextlib.contextmanager
-def full_listener() -> Iterator[int]:
-    """A port whose backlog is full: connecting to it hangs."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(raw_listener(backlog=0))
-        for _ in range(4):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(listener.getsockname())
-        yield listener.getsockname()[1]
 
 
 def test_a_connect_that_hangs() -> None:
