@@ -73,6 +73,9 @@ _MISLED_SHARE = 0.3
 _ECHO_MEMORY = 0.9
 """Of the predicted echo's power from block to block: the one that comes may be 0.1 s late."""
 
+_ROOM = 0.184
+"""Seconds of the reach that are for the room's answer; the rest is for the delay."""
+
 _AUDIBLE = 1e-5
 """The agent's power, -50 dBFS, from which on its echo is worth measuring."""
 
@@ -102,8 +105,9 @@ class EchoOptions:
     reach: float = attrs.field(
         default=0.384, validator=number_in(lambda v: 0.05 <= v <= 1, "seconds from 0.05 to 1")
     )
-    """The longest delay, and the room's answer behind it. 0.2 s of network and 0.15 of room;
-    longer costs time in proportion, and learns more slowly."""
+    """The longest delay, and the room's answer behind it: 0.2 s of network and 0.18 of room. An
+    echo that is later than that is heard. Longer costs time in proportion, and soft callers are
+    let through later at a call's beginning."""
 
     prior: float = attrs.field(
         default=15.0, validator=number_in(lambda v: -20 <= v <= 30, "dB from -20 to 30")
@@ -166,8 +170,9 @@ class EchoCanceller:
         self._open_until = -1
         self._number = 0
         self._share = 1.0
-        self._levels = np.zeros((2, 2 * self._count + 1))
-        """Of both sides' newest blocks: the sums of squares. Twice the reach: see `_weigh`."""
+        delay = max(self.options.reach - _ROOM, 0.0)
+        self._levels = np.zeros((2, self._count + round(delay / _BLOCK) + 1))
+        """Of both sides' newest blocks: the sums of squares."""
         self._loudness = 1.0
         """How loud the echo is at most, of the agent's power."""
         self._quiet = self._count + 1
@@ -283,8 +288,8 @@ class EchoCanceller:
     def _weigh(self, caller: _Real, agent: _Real) -> None:
         """Find out how loud the echo is at most: no louder than the caller's line.
 
-        Both sides are compared over the reach. The agent's is taken where it was softest in as
-        long a time before, or an echo that is late would seem soft when the agent begins, and one
+        Both sides are compared over the reach. The agent's is taken where it was softest within
+        the longest delay, or an echo that is late would seem soft when the agent begins, and one
         that is early when it ends.
         """
         self._levels = np.roll(self._levels, -1, axis=1)
