@@ -296,6 +296,8 @@ class Reactor:
                 if thing not in handle.ready:  # it may be known to be, and wait for its turn
                     handle.ready.append(thing)
                 self._step(handle)
+                if self._lends:
+                    return
         self._looked = time.monotonic()
 
     def _step(self, handle: Handle) -> None:
