@@ -39,6 +39,7 @@ MAX_REPLY_BYTES = 1 << 20
 
 _MAX_NAMES = 16  # names kept of what a message has too much: enough to find the cause, no flood
 _MAX_NAME = 100  # characters kept of a name that the peer chose
+_scan = json.JSONDecoder().raw_decode
 _NUMBERS = frozenset({int, float})
 _ID_LIMIT = 1 << 64  # window ids are unsigned 64-bit numbers
 
@@ -74,7 +75,11 @@ def read_object(text: str | bytes) -> dict[str, Any]:
         )
     try:
         # bytes would let json guess UTF-16 and UTF-32, which the protocol doesn't have
-        value = json.loads(text if isinstance(text, str) else text.decode("utf-8"))
+        whole = text if isinstance(text, str) else text.decode("utf-8")
+        # An object with nothing around it, as mostly, needs none of what json.loads looks for.
+        value, end = _scan(whole) if whole.startswith("{") else (None, -1)
+        if end != len(whole):
+            value = json.loads(whole)
     except (ValueError, RecursionError) as error:
         start = text[:60]
         reason = f"{type(error).__name__}: {str(error)[:100]}"

@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from enum import Enum
+from functools import partial
 from typing import Any, ClassVar, TypeAlias
 
 import attrs
@@ -232,7 +233,10 @@ def _read_created(fields: Mapping[str, Any]) -> InterruptionWSSessionCreatedMess
     )
 
 
-def _read_reply(fields: Mapping[str, Any]) -> dict[str, Any]:
+def _read_reply(
+    kind: type[InterruptionWSDetectedMessage] | type[InterruptionWSInferenceDoneMessage],
+    fields: Mapping[str, Any],
+) -> InterruptionWSDetectedMessage | InterruptionWSInferenceDoneMessage:
     window_id = read_window_id(fields.get("created_at"))
     probabilities, invalid = read_probabilities(fields.get("probabilities"))
     duration = 0.0
@@ -240,13 +244,13 @@ def _read_reply(fields: Mapping[str, Any]) -> dict[str, Any]:
         duration = read_seconds(fields.get("prediction_duration"))
     except ProtocolError as error:
         probabilities, invalid = NO_PROBABILITIES, invalid or error.message
-    return {
-        "created_at": window_id,
-        "prediction_duration": duration,
-        "probabilities": probabilities,
-        "invalid": invalid,
-        "extra": extra_names(fields, _REPLY_FIELDS),
-    }
+    return kind(
+        created_at=window_id,
+        prediction_duration=duration,
+        probabilities=probabilities,
+        invalid=invalid,
+        extra=extra_names(fields, _REPLY_FIELDS),
+    )
 
 
 def _read_error(fields: Mapping[str, Any]) -> InterruptionWSErrorMessage:
@@ -281,12 +285,8 @@ _SERVER: dict[str, Callable[[Mapping[str, Any]], ServerMessage]] = {
     _Type.SESSION_CLOSED.value: lambda fields: InterruptionWSSessionClosedMessage(
         extra=extra_names(fields, _BARE_FIELDS)
     ),
-    _Type.INTERRUPTION_DETECTED.value: lambda fields: InterruptionWSDetectedMessage(
-        **_read_reply(fields)
-    ),
-    _Type.INFERENCE_DONE.value: lambda fields: InterruptionWSInferenceDoneMessage(
-        **_read_reply(fields)
-    ),
+    _Type.INTERRUPTION_DETECTED.value: partial(_read_reply, InterruptionWSDetectedMessage),
+    _Type.INFERENCE_DONE.value: partial(_read_reply, InterruptionWSInferenceDoneMessage),
     _Type.ERROR.value: _read_error,
 }
 _CLIENT: dict[str, Callable[[Mapping[str, Any]], ClientMessage]] = {
