@@ -16,7 +16,7 @@ import pytest
 from bargein.audio.files import open_recording
 from bargein.audio.g711 import encode_mulaw
 from bargein.runtime.pool import connect_pool, http_pool, inference_pool
-from tests.drivers.servers import BOUND
+from bargein.testing.sockets import BOUND
 from tests.streams.service import Service, answers
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -27,8 +27,8 @@ from bargein import (
     Window,
 )
 from bargein.runtime.pool import Lane, Pool, connect_pool, inference_pool
-from tests.drivers.certificates import server_context, write_authority
-from tests.drivers.servers import BOUND, Peer, Server, raw_listener
+from bargein.testing.certificates import server_context, write_authority
+from bargein.testing.sockets import BOUND, Peer, Server, raw_listener
 
 SECRET = "a secret that nobody may ever see, 32+"
 QUIET = 0.3

@@ -27,7 +27,7 @@ from bargein.runtime import pool
 from bargein.testing import answers
 from bargein.testing.caller import Caller
 from bargein.testing.server import ScriptedServer, Transport, refuse
-from tests.drivers.servers import BOUND
+from bargein.testing.sockets import BOUND
 from tests.fresh import run_fresh
 
 

@@ -25,7 +25,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import attrs
 
@@ -40,7 +40,7 @@ from bargein.wire.websocket_frames import (
     close_payload,
 )
 
-__all__ = ["BOUND", "Peer", "Request", "Script", "Server", "raw_listener"]
+__all__ = ["BOUND", "Peer", "Request", "Script", "Server", "full_listener", "raw_listener"]
 
 BOUND = 10.0
 """Seconds that anything here may wait: never reached unless a test is about to fail."""
@@ -342,3 +342,15 @@ def raw_listener(backlog: int = 16, *, listening: bool = True) -> socket.socket:
     if listening:
         listener.listen(backlog)
     return listener
+
+
+@contextlib.contextmanager
+def full_listener() -> Iterator[int]:
+    """A port of loopback whose backlog is full: connecting to it hangs."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(raw_listener(backlog=0))
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]

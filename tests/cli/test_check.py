@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bargein.cli import main
-from tests.drivers.certificates import server_context, write_authority
-from tests.drivers.servers import Server, raw_listener
+from bargein.testing.certificates import server_context, write_authority
+from bargein.testing.sockets import Server, raw_listener
 from tests.fresh import run_fresh
 from tests.test_check import SECRET, answer, judge_over_http, judge_over_websocket
 

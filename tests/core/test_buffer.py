@@ -15,7 +15,7 @@ from bargein.core.buffer import CallerBuffer
 from bargein.core.cadence import Cadence
 from bargein.core.options import round_half_up
 from bargein.core.ring import SampleRing
-from tests.core.transcripts import noise
+from bargein.testing.sound import noise
 
 
 def buffer(rate: int = 16_000, hold: float = 0.5, **options: object) -> CallerBuffer:

@@ -9,7 +9,8 @@ from bargein.core import Judge, JudgeSettings, Reason
 from bargein.core.dispatch import policy_of
 from bargein.core.overlap import FAIL_OPEN_SPEECH
 from bargein.errors import OptionError
-from tests.core.transcripts import Call, noise
+from bargein.testing.machine import MachineCall as Call
+from bargein.testing.sound import noise
 
 OPEN = """
     0.0  agent started

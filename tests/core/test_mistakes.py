@@ -20,7 +20,7 @@ from bargein.core import (
     SetFormat,
     estimate_probability,
 )
-from tests.core.transcripts import Call
+from bargein.testing.machine import MachineCall as Call
 
 OPEN = """
     0.0  agent started

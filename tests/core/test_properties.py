@@ -41,7 +41,7 @@ from bargein.core import (
     WindowFailed,
     WindowSent,
 )
-from tests.core.transcripts import noise
+from bargein.testing.sound import noise
 
 LIMITS = {Judge.PRIMARY: 3, Judge.FALLBACK: 1}
 DEADLINE = "deadline"

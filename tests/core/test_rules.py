@@ -17,7 +17,8 @@ from bargein.core import (
     SendWindow,
 )
 from bargein.errors import FrameError, StateError
-from tests.core.transcripts import Call, noise
+from bargein.testing.machine import MachineCall as Call
+from bargein.testing.sound import noise
 
 OPEN = """
     0.0  agent started

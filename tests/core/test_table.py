@@ -39,7 +39,7 @@ from bargein.core import (
     WindowSent,
 )
 from bargein.errors import StateError
-from tests.core.transcripts import Call
+from bargein.testing.machine import MachineCall as Call
 
 KINDS = get_args(Input)
 

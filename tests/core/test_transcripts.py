@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.core.transcripts import Call, noise
+from bargein.testing.machine import MachineCall as Call
+from bargein.testing.sound import noise
 
 
 @pytest.mark.parametrize(

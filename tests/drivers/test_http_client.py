@@ -30,9 +30,8 @@ from bargein.errors import (
     APITimeoutError,
     ProtocolError,
 )
-from bargein.wire.http import InterruptionResponse
-from tests.drivers.certificates import client_certificate, server_context, write_authority
-from tests.drivers.servers import (
+from bargein.testing.certificates import client_certificate, server_context, write_authority
+from bargein.testing.sockets import (
     BOUND,
     Peer,
     Request,
@@ -41,6 +40,7 @@ from tests.drivers.servers import (
     full_listener,
     raw_listener,
 )
+from bargein.wire.http import InterruptionResponse
 
 SAMPLES = np.arange(1600, dtype=np.int16)
 WELL = '{"created_at":1,"is_bargein":true,"probabilities":[0.9,0.9,0.9,0.9]}'

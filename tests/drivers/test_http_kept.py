@@ -14,7 +14,7 @@ import urllib3
 
 from bargein.drivers.http_kept import MAX_REPLY, KeptConnection, host_of, request_head
 from bargein.errors import ProtocolError
-from tests.drivers.servers import BOUND
+from bargein.testing.sockets import BOUND
 
 HEAD = b"POST / HTTP/1.1\r\n\r\n"
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 
 from bargein.drivers.tls import TlsOptions, tls_context
 from bargein.errors import OptionError
-from tests.drivers.certificates import authority, client_certificate, write_authority
+from bargein.testing.certificates import authority, client_certificate, write_authority
 
 
 def test_verification_is_on_by_default() -> None:

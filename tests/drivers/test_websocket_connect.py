@@ -25,8 +25,16 @@ from bargein.errors import (
     OptionError,
     ProtocolError,
 )
-from tests.drivers.certificates import client_certificate, server_context, write_authority
-from tests.drivers.servers import BOUND, Peer, Request, Script, Server, full_listener, raw_listener
+from bargein.testing.certificates import client_certificate, server_context, write_authority
+from bargein.testing.sockets import (
+    BOUND,
+    Peer,
+    Request,
+    Script,
+    Server,
+    full_listener,
+    raw_listener,
+)
 
 PROXY_VARIABLES = [
     name

@@ -22,6 +22,8 @@ from bargein.drivers.websocket_connection import (
     WebSocketConnection,
 )
 from bargein.errors import APIConnectionError, ProtocolError
+from bargein.testing.certificates import authority, server_context
+from bargein.testing.sockets import BOUND, Peer, Script, Server
 from bargein.wire.websocket_frames import (
     Binary,
     Closed,
@@ -33,8 +35,6 @@ from bargein.wire.websocket_frames import (
     close_payload,
 )
 from bargein.wire.window_frames import pack_window, unpack_window
-from tests.drivers.certificates import authority, server_context
-from tests.drivers.servers import BOUND, Peer, Script, Server
 
 
 @pytest.fixture(scope="module")

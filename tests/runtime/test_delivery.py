@@ -15,7 +15,7 @@ from bargein.core import OverlappingSpeechEvent
 from bargein.runtime import delivery
 from bargein.runtime.delivery import MAX_ARRAYS, MAX_WAITING, Delivery
 from bargein.runtime.pool import Pool, listener_pool
-from tests.drivers.servers import BOUND
+from bargein.testing.sockets import BOUND
 
 
 @pytest.fixture

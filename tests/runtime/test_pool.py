@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from bargein.runtime.pool import Job, Lane, Pool
-from tests.drivers.servers import BOUND
+from bargein.testing.sockets import BOUND
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from bargein.core import OverlappingSpeechEvent
 from bargein.errors import StreamEnded
 from bargein.runtime.queue import EventQueue
-from tests.drivers.servers import BOUND
+from bargein.testing.sockets import BOUND
 
 Events = EventQueue[OverlappingSpeechEvent]
 

@@ -16,7 +16,7 @@ import pytest
 
 from bargein.runtime.pool import Pool
 from bargein.runtime.reactor import Handle, Reactors, lend
-from tests.drivers.servers import BOUND
+from bargein.testing.sockets import BOUND
 from tests.fresh import run_fresh
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from bargein.runtime.waker import Waker
-from tests.drivers.servers import BOUND
+from bargein.testing.sockets import BOUND
 
 
 @pytest.fixture(params=[True, False], ids=["eventfd", "socketpair"])

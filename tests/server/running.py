@@ -16,8 +16,8 @@ import websocket
 from bargein.core import Prediction, Window
 from bargein.server import ServerConfig, create_app
 from bargein.server.run import _Server, build_server
+from bargein.testing.sockets import BOUND, raw_listener
 from bargein.wire.token import create_token
-from tests.drivers.servers import BOUND, raw_listener
 
 KEY, SECRET = "key", "a secret of thirty-two characters"
 LOUD = np.full(4800, 8000, "<i2").tobytes()

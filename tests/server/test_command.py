@@ -16,7 +16,7 @@ import pytest
 import websocket
 
 from bargein.cli.main import main
-from tests.drivers.servers import BOUND
+from bargein.testing.sockets import BOUND
 from tests.server.running import close_code, create_session, receive, send_window
 
 ROOT = Path(__file__).parents[2]

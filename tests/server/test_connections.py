@@ -12,7 +12,7 @@ import pytest
 import websocket
 
 from bargein.server import ServerConfig, connections, run
-from tests.drivers.servers import BOUND
+from bargein.testing.sockets import BOUND
 from tests.server.running import LOUD, Running, close_code, receive, running, send_window
 
 HALF = b"POST /bargein HTTP/1.1\r\nHost: "

@@ -14,7 +14,7 @@ from bargein.backends import as_backend
 from bargein.core import Prediction, Window
 from bargein.server.align import Aligner
 from bargein.server.engine import Engine, _Judge
-from tests.drivers.servers import BOUND
+from bargein.testing.sockets import BOUND
 from tests.server.running import judge
 
 

@@ -15,7 +15,7 @@ from bargein.server import ServerConfig
 from bargein.server.limits import Bucket
 from bargein.server.service import Service
 from bargein.server.session import TEXTS_PER_SECOND, WebSocketSession
-from tests.drivers.servers import BOUND
+from bargein.testing.sockets import BOUND
 from tests.server.running import (
     KEY,
     LOUD,

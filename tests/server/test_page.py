@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.drivers.servers import BOUND, raw_listener
+from bargein.testing.sockets import BOUND, raw_listener
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "hosting.md").read_text(encoding="utf-8")

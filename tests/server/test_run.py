@@ -13,7 +13,7 @@ import pytest
 
 from bargein.server import ServerConfig, run
 from bargein.server.run import serve
-from tests.drivers.servers import BOUND
+from bargein.testing.sockets import BOUND
 from tests.server.running import judge
 
 

@@ -13,7 +13,7 @@ import websocket
 
 from bargein import AdaptiveInterruptionDetector
 from bargein.drivers.tls import TlsOptions
-from tests.drivers.servers import BOUND
+from bargein.testing.sockets import BOUND
 from tests.server.running import (
     KEY,
     LOUD,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from bargein.runtime.pool import connect_pool, http_pool, inference_pool
-from tests.drivers.servers import BOUND
+from bargein.testing.sockets import BOUND
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from bargein.testing import answers as kit
 from bargein.testing.caller import STEP, Caller
 from bargein.testing.heard import Heard
 from bargein.testing.server import CREATED, Greeting, ScriptedServer, refuse
-from tests.drivers.servers import BOUND
+from bargein.testing.sockets import BOUND
 
 __all__ = ["CREATED", "STEP", "Answer", "Caller", "Heard", "Service", "Transport", "answers"]
 __all__ += ["refuse"]

@@ -21,7 +21,7 @@ from bargein.detector import AdaptiveInterruptionDetector
 from bargein.errors import StateError, StreamEnded
 from bargein.leftovers import close_all
 from bargein.stream import InterruptionStreamBase
-from tests.drivers.servers import BOUND, Peer
+from bargein.testing.sockets import BOUND, Peer
 from tests.fresh import run_fresh
 from tests.streams.service import Answer, Caller, Service, answers
 
@@ -70,9 +70,7 @@ def test_close_while_connecting(any_transport: str, tmp_path: Path) -> None:
             [caller.stream.recv(BOUND) for _ in range(2)]
 
 
-def test_close_while_a_name_is_looked_up(
-    transport: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_close_while_a_name_is_looked_up(transport: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing ends a lookup from outside; the thread that hangs in it holds nothing of ours."""
     asked, go = threading.Event(), threading.Event()
 

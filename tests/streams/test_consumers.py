@@ -14,7 +14,7 @@ import pytest
 from bargein.core import InterruptionDetectionError, InterruptionMetrics
 from bargein.detector import AdaptiveInterruptionDetector
 from bargein.errors import APIConnectionError, OptionError, StreamEnded
-from tests.drivers.servers import BOUND
+from bargein.testing.sockets import BOUND
 from tests.streams.service import Caller, Service, answers
 
 

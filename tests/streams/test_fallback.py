@@ -10,7 +10,7 @@ import pytest
 
 from bargein.core import OverlappingSpeechEvent
 from bargein.drivers.tls import TlsOptions
-from tests.drivers.servers import BOUND, Peer
+from bargein.testing.sockets import BOUND, Peer
 from tests.streams.service import Answer, Caller, Service, answers
 
 Window = Any

@@ -10,8 +10,8 @@ import pytest
 
 from bargein.core import retry, websocket_connection
 from bargein.errors import APIConnectionError, APIStatusError, APITimeoutError, StreamEnded
-from tests.drivers.certificates import server_context
-from tests.drivers.servers import BOUND, Peer
+from bargein.testing.certificates import server_context
+from bargein.testing.sockets import BOUND, Peer
 from tests.streams.service import STEP, Answer, Caller, Service, answers, refuse
 
 BUSY = "503 Service Unavailable"

@@ -16,7 +16,7 @@ import pytest
 from bargein.core import session_update
 from bargein.detector import AdaptiveInterruptionDetector
 from bargein.errors import APIStatusError
-from tests.drivers.servers import BOUND, Peer
+from bargein.testing.sockets import BOUND, Peer
 from tests.streams.service import Answer, Caller, Heard, Service, answers, refuse
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bargein.errors import APIConnectionError, APIError, ProtocolError
+from bargein.testing.sockets import BOUND, Peer
 from bargein.wire.websocket_frames import Opcode
-from tests.drivers.servers import BOUND, Peer
 from tests.streams.service import Answer, Caller, Heard, Service, answers
 
 

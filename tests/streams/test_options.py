@@ -13,7 +13,7 @@ from bargein.core import session_update
 from bargein.detector import AdaptiveInterruptionDetector
 from bargein.errors import APIError, APIStatusError, APITimeoutError
 from bargein.streams import InterruptionHttpStream
-from tests.drivers.servers import BOUND
+from bargein.testing.sockets import BOUND
 from tests.streams.service import Caller, Service, answers, refuse
 
 

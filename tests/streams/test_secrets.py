@@ -14,8 +14,8 @@ import pytest
 from bargein.detector import AdaptiveInterruptionDetector
 from bargein.drivers.tls import TlsOptions
 from bargein.errors import APIError, BargeinError
-from tests.drivers.certificates import client_certificate
-from tests.drivers.servers import BOUND, Peer
+from bargein.testing.certificates import client_certificate
+from bargein.testing.sockets import BOUND, Peer
 from tests.streams.service import Caller, Service, answers, refuse
 
 # Not spelled out in the tests: a traceback shows their lines.

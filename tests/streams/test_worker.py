@@ -24,8 +24,8 @@ from bargein.core import (
 from bargein.core.inbox import Inbox
 from bargein.core.pipeline import Pipeline
 from bargein.errors import APIError
+from bargein.testing.sockets import BOUND
 from bargein.worker import Outlet, Worker
-from tests.drivers.servers import BOUND
 
 
 class Driver:
