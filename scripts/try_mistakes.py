@@ -290,9 +290,8 @@ MISTAKES: list[tuple[int, str, Sequence[Edit]]] = [
         [
             (
                 "core/dispatch.py",
-                "        self._drop_waiting(superseded=True)\n        target",
-                "        if self._waiting is not None and window is not self._waiting:\n"
-                "            return None\n        target",
+                "            self._drop_waiting(superseded=True)\n",
+                "            return None\n",
             )
         ],
     ),
@@ -510,14 +509,25 @@ def copy_tree(into: Path) -> Path:
 def make(tree: Path, edits: Iterable[Edit]) -> dict[Path, str]:
     """Make a mistake; return the files' texts as they were."""
     before: dict[Path, str] = {}
-    for name, right, wrong in edits:
-        path = tree / "bargein" / name
+    for edit in edits:
+        path = tree / "bargein" / edit[0]
         text = path.read_text(encoding="utf-8")
         before.setdefault(path, text)
-        if text.count(right) != 1:
-            raise LookupError(f"bargein/{name} holds this {text.count(right)} times:\n{right}")
-        path.write_text(text.replace(right, wrong), encoding="utf-8")
+        path.write_text(mistaken(text, edit), encoding="utf-8")
     return before
+
+
+def mistaken(text: str, edit: Edit) -> str:
+    """Return a file's text with the mistake in it. Raises ``LookupError`` where it has no place."""
+    name, right, wrong = edit
+    if text.count(right) != 1:
+        raise LookupError(f"bargein/{name} holds this {text.count(right)} times:\n{right}")
+    text = text.replace(right, wrong)
+    try:
+        compile(text, name, "exec")
+    except SyntaxError as error:
+        raise LookupError(f"bargein/{name} can't be read with this:\n{wrong}") from error
+    return text
 
 
 def main(arguments: Sequence[str]) -> int:
