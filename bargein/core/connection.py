@@ -95,18 +95,14 @@ class ConnectionMachine:
         self._leaving: dict[int, Session] = {}
         self._call = State.SILENT
         self._ready = False
-        self._announced = False
+        self.outage = False
+        """Whether something is wrong with the remote, or was and no sign of health came since."""
         self._given_up = False
         self._late = 0
         self._since: float | None = None
         self._counts = NO_COUNTS
 
     # --- the outside ------------------------------------------------------------------------
-
-    @property
-    def outage(self) -> bool:
-        """Whether something is wrong with the remote, or was and no sign of health came since."""
-        return self._announced
 
     def in_flight(self) -> int:
         """Return how many windows the remote holds."""
@@ -127,7 +123,7 @@ class ConnectionMachine:
         self._desk.clock = max(self._desk.clock, now)
         effect: Callable[[Any], None] = getattr(self, step.handler)
         effect(item)
-        return self._desk.take()
+        return self._desk.take() if self._desk.out else []
 
     def next_deadline(self) -> float | None:
         """Return when :meth:`handle_deadline` is due (monotonic seconds), or ``None``."""
@@ -275,7 +271,7 @@ class ConnectionMachine:
 
     def _healthy(self) -> None:
         self._schedule.reset()
-        self._announced = self._given_up = False
+        self.outage = self._given_up = False
 
     def _credit_age(self) -> None:
         """A session that lived long enough is a sign of health, looked at when it matters."""
@@ -292,11 +288,11 @@ class ConnectionMachine:
     def _note(self, error: APIError) -> None:
         """Tell of a fault that costs no attempt, unless its outage was told of before."""
         self._credit_age()
-        self._announce(error, recoverable=True, quietly=self._announced)
+        self._announce(error, recoverable=True, quietly=self.outage)
 
     def _announce(self, error: APIError, *, recoverable: bool, quietly: bool) -> None:
         self._count(failures=1, suppressed=int(quietly))
-        self._announced = True
+        self.outage = True
         if not quietly:
             self._desk.act(AnnounceError(error, recoverable, self._schedule.failures))
 
@@ -312,7 +308,7 @@ class ConnectionMachine:
         if delay is None:
             self._give_up(error)
             return
-        self._announce(error, recoverable=True, quietly=self._announced)
+        self._announce(error, recoverable=True, quietly=self.outage)
         self.state = _S.WAITING
         self._desk.start(Timer.RETRY, delay)
 

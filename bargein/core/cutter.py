@@ -163,7 +163,7 @@ class Cutter:
         self._next = self._cadence.after(self.position)
 
     def _advance(self, samples: int, push: Callable[[int, int], None], room: int) -> CutWindows:
-        origin, due = self.position, []
+        origin, due = self._buffer.position, []
         while self._cadence is not None and self._next <= origin + samples:
             due.append(self._next)
             self._next = self._cadence.after(self._next)

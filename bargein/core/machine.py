@@ -143,7 +143,7 @@ class InterruptionMachine(Settler):
             )
         self._now, self._clock = now, max(self._clock, now)
         _HANDLERS[cell.effect](self, item)
-        return self._take_actions()
+        return self._take_actions() if self._out else []
 
     def _handle_frame(self, frame: object, now: float) -> list[Action]:
         data, own = read_frame(frame, None if self._format_is_open else self.format)
@@ -189,8 +189,6 @@ class InterruptionMachine(Settler):
         return self._take_actions()
 
     def _take_actions(self) -> list[Action]:
-        if not self._out:
-            return []
         actions = self._out[:]
         self._out.clear()
         return actions
@@ -213,7 +211,7 @@ class InterruptionMachine(Settler):
             self._route(cut, overlap)
 
     def _samples(self, item: Audio) -> bytes:
-        data, fmt = item.data, self.format
+        data, fmt = item.data, self._cutter.format
         if type(data) is not bytes or len(data) % fmt.frame_width:
             data, _ = read_frame(data, fmt)  # copies it, or says what is wrong
         self._format_is_open = False

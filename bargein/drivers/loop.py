@@ -63,7 +63,9 @@ class ConnectionLoop:
                 self._host.fail(action.error)
             else:
                 self._act(action, now)
-        self._log()
+        machine = self.machine
+        if machine.state is not self._state or machine.outage is not self._outage:
+            self._log()
         counts = self.machine.take_counts()
         if counts is not NO_COUNTS:
             self.reconnects += counts.reconnects
