@@ -6,8 +6,8 @@ a phrase of the example call at a time of its own, over a prompt that is a hum, 
 tell whether it plays, and how loud. ``--calls`` go on at once, ``--rounds`` times; ``--short``
 only shows that it runs.
 
-Printed for each policy: how long the prompt went on (p50, p95) and its parts; how often mm-hmm,
-coughs and knocks stopped it; then the CPU that one call costs, callers not counted.
+Printed for each policy and judge: how long the prompt went on (p50, p95) and its parts; how often
+mm-hmm, coughs and knocks stopped it; then the CPU that one call costs, callers not counted.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
@@ -78,10 +79,8 @@ def hum(seconds: float) -> Samples:
 class Bench:
     """The server, and callers who come at once."""
 
-    def __init__(self, policy: BargeInPolicy, threshold: float | None) -> None:
-        self.detector = AdaptiveInterruptionDetector(
-            backend="local", threshold=... if threshold is None else threshold
-        )
+    def __init__(self, policy: BargeInPolicy, judge: dict[str, Any]) -> None:
+        self.detector = AdaptiveInterruptionDetector(**judge)
         self._policy = policy
         self._waiting: dict[str, Caller] = {}
         self._prompt = hum(30)
@@ -196,10 +195,8 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[round(share * (len(ordered) - 1))]
 
 
-def measure(
-    name: str, policy: BargeInPolicy, arguments: argparse.Namespace, *, threshold: float | None
-) -> None:
-    bench = Bench(policy, threshold)
+def measure(name: str, policy: BargeInPolicy, arguments: argparse.Namespace, **judge: Any) -> None:
+    bench = Bench(policy, judge)
     level = 0.5 * HUM if policy.on_speech == "duck" else 100
     phrases = pieces("interruption") + pieces("turn")
     small = pieces("backchannel") + pieces("noise")
@@ -254,13 +251,15 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.short:
         arguments.calls, arguments.rounds = 2, 1
-        measure("go on until the verdict", BargeInPolicy(), arguments, threshold=None)
+        measure("go on until the verdict", BargeInPolicy(), arguments, backend="local")
         return
-    for threshold in (None, 0.2):
-        told = "the judge's own threshold" if threshold is None else f"threshold {threshold}"
-        for speech in ("go_on", "duck"):
-            policy = BargeInPolicy(on_speech=speech)
-            measure(f"{speech}, {told}", policy, arguments, threshold=threshold)
+    go_on, duck = BargeInPolicy(), BargeInPolicy(on_speech="duck")
+    measure("go on until the verdict", go_on, arguments, backend="local")
+    finer = {"backend": "local", "detection_interval": 0.05}
+    measure("the same, a window each 0.05 s", go_on, arguments, **finer)
+    measure("the same, threshold 0.2", go_on, arguments, backend="local", threshold=0.2)
+    measure("the same, sustained speech", go_on, arguments, backend="local-sustained")
+    measure("duck at once", duck, arguments, backend="local")
 
 
 if __name__ == "__main__":
