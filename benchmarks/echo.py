@@ -6,6 +6,10 @@ of Asterisk's prompts (see ``benchmarks.echo_gate``). The agent comes back over 
 echo when the agent begins. All goes through what a live call has: canceller, level gate, VAD,
 tracker, machine, and the local judge.
 
+``--paths`` has the echo alone, and nothing else, over lines that no filter likes: later than it
+reaches, with a delay that jumps in the middle, with clocks that drift, through a loudspeaker at its
+limit, with frames that were lost and made up.
+
 ``--guards`` may name ``webrtc`` (package livekit) and ``speex`` (package pyaec) where they are
 installed: the cancellers that there are in packages.
 """
@@ -14,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import math
 import tempfile
 import time
@@ -29,13 +34,14 @@ from bargein.analysis import AnalysisOptions, analyze, open_call
 from bargein.audio import AudioFormat, decode_mulaw, encode_mulaw, open_recording
 from bargein.audio.files import write_wav
 from bargein.core.echo import EchoGateOptions
-from bargein.telephony.echo import EchoCanceller
+from bargein.telephony.echo import EchoCanceller, EchoOptions
 from bargein.telephony.prompt import LineEncoder
 from benchmarks.echo_gate import AGENT, CALLERS, agent_side, read_voice
 
 Samples = npt.NDArray[np.float64]
 Int16 = npt.NDArray[np.int16]
 Guard = Callable[[Int16, Int16], Int16]
+Path_ = Callable[[Samples, float, np.random.Generator], Samples]
 RATE = 8_000
 LEVELS = (-20.0, -10.0, 0.0)
 DELAYS = (0.02, 0.2)  # s
@@ -43,8 +49,8 @@ SECONDS = 10
 _WIDE, _LINE = AudioFormat(2 * RATE), AudioFormat(RATE, 1, "mulaw")
 
 
-def canceller(caller: Int16, agent: Int16) -> Int16:
-    echo, done = EchoCanceller(RATE), []
+def canceller(caller: Int16, agent: Int16, **options: float) -> Int16:
+    echo, done = EchoCanceller(RATE, EchoOptions(**options)), []
     for at in range(0, len(caller), 160):
         done.append(echo.process(caller[at : at + 160], agent[at : at + 160]))
     return np.concatenate(done)
@@ -76,6 +82,7 @@ GUARDS: dict[str, tuple[Guard | None, bool]] = {
     "none": (None, False),
     "gate": (None, True),
     "canceller": (canceller, True),
+    "reach0.5": (lambda caller, agent: canceller(caller, agent, reach=0.5), True),
     "webrtc": (webrtc, True),
     "speex": (speex, True),
 }
@@ -110,12 +117,88 @@ def active_power(samples: Samples) -> float:
 
 
 def echo_of(agent: Samples, level: float, rng: np.random.Generator) -> Samples:
+    back = reflected(agent, level, room(rng))
+    return delayed(back, rng.uniform(*DELAYS))
+
+
+def reflected(agent: Samples, level: float, response: Samples) -> Samples:
     size = 1 << (2 * len(agent)).bit_length()
-    back = np.fft.irfft(np.fft.rfft(agent, size) * np.fft.rfft(room(rng), size), size)
+    back = np.fft.irfft(np.fft.rfft(agent, size) * np.fft.rfft(response, size), size)
     back = back[: len(agent)]
-    back *= math.sqrt(active_power(agent) / active_power(back)) * 10 ** (level / 20)
-    shift = round(rng.uniform(*DELAYS) * RATE)
-    return np.concatenate((np.zeros(shift), back[: len(back) - shift]))
+    return np.asarray(
+        back * math.sqrt(active_power(agent) / active_power(back)) * 10 ** (level / 20)
+    )
+
+
+def delayed(samples: Samples, seconds: float) -> Samples:
+    shift = round(seconds * RATE)
+    return np.concatenate((np.zeros(shift), samples[: len(samples) - shift]))
+
+
+def late(agent: Samples, level: float, rng: np.random.Generator) -> Samples:
+    return delayed(reflected(agent, level, room(rng)), rng.uniform(0.2, 0.3))
+
+
+def jumping(step: float) -> Path_:
+    """One jump of the delay, by ``step`` seconds, in the middle."""
+
+    def path(agent: Samples, level: float, rng: np.random.Generator) -> Samples:
+        back, delay = reflected(agent, level, room(rng)), rng.uniform(0.06, 0.14)
+        half = len(agent) // 2
+        return np.concatenate((delayed(back, delay)[:half], delayed(back, delay + step)[half:]))
+
+    return path
+
+
+def restless(agent: Samples, level: float, rng: np.random.Generator) -> Samples:
+    """Every 1 to 3 s the delay is another, by up to 20 ms either way: a busy jitter buffer."""
+    back, delay = reflected(agent, level, room(rng)), rng.uniform(0.06, 0.14)
+    out, at = np.zeros(len(agent)), 0
+    while at < len(agent):
+        stop = at + int(rng.uniform(1, 3) * RATE)
+        out[at:stop] = delayed(back, delay + 0.02 * rng.integers(-1, 2))[at:stop]
+        at = stop
+    return out
+
+
+def drifting(ppm: float) -> Path_:
+    def path(agent: Samples, level: float, rng: np.random.Generator) -> Samples:
+        at = np.arange(len(agent))
+        return np.asarray(np.interp(at * (1 + ppm * 1e-6), at, echo_of(agent, level, rng)))
+
+    return path
+
+
+def clipped(agent: Samples, level: float, rng: np.random.Generator) -> Samples:
+    """A loudspeaker that is driven 9.5 dB over its limit."""
+    limit = np.abs(agent).max() / 3
+    loud = np.clip(agent, -limit, limit)
+    loud *= math.sqrt(active_power(agent) / active_power(loud))
+    return echo_of(loud, level, rng)
+
+
+def concealed(agent: Samples, level: float, rng: np.random.Generator) -> Samples:
+    """Every fiftieth frame was lost on the way, and is the one before it, softer."""
+    back = echo_of(agent, level, rng)
+    for at in range(160, len(back) - 160, 160):
+        if rng.random() < 0.02:
+            back[at : at + 160] = 0.7 * back[at - 160 : at]
+    return back
+
+
+PATHS: dict[str, Path_] = {
+    "plain": echo_of,
+    "late": late,
+    "jump20": jumping(0.02),
+    "jump-20": jumping(-0.02),
+    "jump60": jumping(0.06),
+    "restless": restless,
+    "drift50": drifting(50),
+    "drift100": drifting(100),
+    "clipped": clipped,
+    "concealed": concealed,
+}
+"""By name: the agent's audio, the echo's level and the dice to the echo."""
 
 
 @attrs.frozen(eq=False)
@@ -132,13 +215,15 @@ def to_int16(samples: Samples) -> Int16:
     return np.clip(np.rint(samples * 32_768), -32_768, 32_767).astype(np.int16)
 
 
-def alone(number: int, level: float, voices: Sequence[list[Samples]]) -> Mixed:
+def alone(
+    number: int, level: float, voices: Sequence[list[Samples]], path: Path_ = echo_of
+) -> Mixed:
     """A call in which the caller says nothing."""
     rng = np.random.default_rng((number, 1))
     speech = agent_side(rng, voices[number % len(voices)], 2 * SECONDS * RATE)
     agent = narrow(np.concatenate((np.zeros(6_400), speech)))
     noise = rng.standard_normal(len(agent)) * 10 ** (rng.uniform(-65, -50) / 20)
-    caller = through(echo_of(agent, level, rng) + noise)
+    caller = through(path(agent, level, rng) + noise)
     return Mixed(to_int16(caller), to_int16(agent))
 
 
@@ -207,6 +292,19 @@ def row_of(
     )
 
 
+def path_row(name: str, path: str, level: float, count: int, voices: Any) -> str:
+    """Return how the echo alone fares over a path."""
+    guard, gate = GUARDS[name]
+    calls = overlaps = stops = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(count):
+            found, _ = heard(alone(number, level, voices, PATHS[path]), guard, gate, Path(folder))
+            calls += bool(found.overlaps)
+            overlaps += len(found.overlaps)
+            stops += sum(each.event.is_interruption for each in found.overlaps)
+    return f"{name:10}{path:>10}{level:6.0f}{calls:8}/{count}{overlaps:9}{stops:9}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("labelled", type=Path)
@@ -215,11 +313,19 @@ def main() -> None:
     parser.add_argument("--split", default="report")
     parser.add_argument("--guards", default="none,gate,canceller")
     parser.add_argument("--levels", default=",".join(str(level) for level in LEVELS))
+    parser.add_argument("--paths", default="", help=f"of {','.join(PATHS)}: the echo alone")
     arguments = parser.parse_args()
     voices = []
     for name in (AGENT, *CALLERS):
         folder = next(each / name for each in arguments.sounds if (each / name).is_dir())
         voices.append(read_voice(folder, 3.0, 20.0, 40))
+    levels = [float(level) for level in arguments.levels.split(",")]
+    if arguments.paths:
+        print(f"{'guard':10}{'path':>10}{'echo':>6}{'echo alone':>12}{'overlaps':>9}{'stopped':>9}")
+        for path in arguments.paths.split(","):
+            for name, level in itertools.product(arguments.guards.split(","), levels):
+                print(path_row(name, path, level, arguments.calls, voices), flush=True)
+        return
     with open(arguments.labelled / "manifest.csv", encoding="utf-8", newline="") as file:
         rows = [r for r in csv.DictReader(file) if r["split"] == arguments.split]
     rows = [r for r in rows if not r["echo_db"]]  # they bring an echo of their own
@@ -233,8 +339,8 @@ def main() -> None:
         f"{'backchannel':>13}{'noise':>8}{'ms CPU/s':>11}"
     )
     for name in arguments.guards.split(","):
-        for level in arguments.levels.split(","):
-            line = row_of(name, float(level), arguments.calls, voices, clips, arguments.labelled)
+        for level in levels:
+            line = row_of(name, level, arguments.calls, voices, clips, arguments.labelled)
             print(line, flush=True)
 
 

@@ -58,3 +58,14 @@ def test_an_echoing_caller_stops_nothing(
     overlaps = visit.kinds().count("overlap_started")
     report.append(f"WRONG STOPS pjsua2, echo alone at {level:g} dB: {stops}, overlaps {overlaps}")
     assert stops == 0
+
+
+def test_an_interruption_over_an_echo_stops_it(softphone: Softphone) -> None:
+    with Agent() as agent, SipAnswerer(agent, port=0) as server:
+        phone = Phone(timeline(9.0, (5.0, pieces("interruption")[0])), echo_db=-10.0)
+        softphone.call(server.address[1], phone, stay(9.0))
+        (visit,) = agent.wait(1)
+    assert visit.complete()
+    stopped = visit.first("stopped")
+    assert stopped is not None
+    assert stopped.at > 5.0
