@@ -4,7 +4,8 @@ Sessions in overlap send a window of 3 s ten times a second, from the example ca
 from another place. ``steady`` is one overlap that never ends; in ``calls`` an overlap lasts 2 s and
 the next begins at once, elsewhere: its first window holds 1.4 s and is judged from its start.
 How many sessions are held is found by bisection: 99 of 100 windows must be answered within
-100 ms, and one that is superseded counts as unanswered.
+100 ms, and one that is superseded counts as unanswered. ``--sessions 100`` tells of so many alone,
+``--costs`` of CPU alone, ``--batches`` what windows cost the judge that come together.
 
 The server has a core of its own where the system lets it be given one; this process, whose frames
 are made ready beforehand, has the others. Windows are sent as a client sends them, but masked with
@@ -259,6 +260,52 @@ def cost(
     return (running.cpu() - before) / (len(delays) * (WARM_UP + seconds) / seconds)
 
 
+def tell(port: int, count: int, seconds: float, audio: npt.NDArray[np.int16]) -> None:
+    """Print how long so many sessions wait for their answers."""
+    print("| sessions | p50, ms | p99, ms | not answered |\n| --- | --- | --- | --- |")
+    for load in LOADS:
+        delays = asyncio.run(crowd(port, count, load, seconds, audio))
+        half, most = (percentile(delays, share) * 1e3 for share in (0.5, SHARE))
+        lost = sum(delay == float("inf") for delay in delays) / len(delays)
+        print(f"| {count} {load.name} | {half:.0f} | {most:.0f} | {lost:.2%} |", flush=True)
+
+
+# --- the judge alone ----------------------------------------------------------------------------
+
+
+def batches(audio: npt.NDArray[np.int16]) -> None:
+    """Print what a window that goes on from another costs the judge, by how many come at once."""
+    from bargein.backends import BatchBackend, resolve_backend
+    from bargein.core import Window
+
+    judge = resolve_backend("local")
+    assert isinstance(judge, BatchBackend)
+    print("| windows at once | CPU a window, ms |\n| --- | --- |")
+    for size in (1, 8, 32):
+        best = float("inf")
+        for _ in range(3):
+            sessions = [judge.open_session(str(place)) for place in range(32)]
+            streams = [cuts(audio, place, LOADS[0]) for place in range(32)]
+            for number in range(10):
+                windows = [
+                    Window(
+                        id=number + 1,
+                        overlap=1,
+                        samples=np.frombuffer(next(stream), "<i2").astype(np.int16, copy=False),
+                        start=round(number * INTERVAL * RATE),
+                        min_frames=2,
+                    )
+                    for stream in streams
+                ]
+                jobs = list(zip(sessions, windows, strict=True))
+                if number == 1:  # each overlap's first is judged from its start
+                    begin = time.thread_time()
+                for at in range(0, len(jobs), size):
+                    judge.predict_many(jobs[at : at + size])
+            best = min(best, (time.thread_time() - begin) / (9 * len(sessions)))
+        print(f"| {size} | {best * 1e3:.2f} |", flush=True)
+
+
 # --- HTTP ---------------------------------------------------------------------------------------
 
 
@@ -391,6 +438,8 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="small numbers, to see that all works")
     parser.add_argument("--seconds", type=float, default=4.0, help="for which a crowd is watched")
     parser.add_argument("--costs", action="store_true", help="CPU alone, and no search")
+    parser.add_argument("--sessions", type=int, help="how long so many wait, and no search")
+    parser.add_argument("--batches", action="store_true", help="what batches save the judge")
     parser.add_argument("--only", help="the row of this name")
     parser.add_argument("--labelled", type=Path, help="a folder of training.labelled_set")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
@@ -402,6 +451,15 @@ def main() -> int:
     audio = caller()
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     mine, its = (cores[1:], cores[:1]) if len(cores) > 1 else (cores, cores)
+    if given.batches:
+        batches(audio)
+        return 0
+    if given.sessions:
+        if mine:
+            os.sched_setaffinity(0, mine)
+        with server(cores=its) as running:
+            tell(running.port, given.sessions, seconds, audio)
+        return 0
     cases: list[tuple[str, dict[str, Any]]] = [
         ("1 worker", {"cores": its}),
         ("1 worker, no batches", {"cores": its, "max_batch": 1}),
