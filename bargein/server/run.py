@@ -47,7 +47,7 @@ SPARE_FILES = 64
 
 SWITCH_INTERVAL = 0.0003
 """Seconds after which the event loop lets the judge have the interpreter, and back. Python's own
-5 ms are as long as a batch takes: with 130 sessions on one core p99 was 106 ms by it, 16 by this."""
+5 ms are as long as a batch takes: with 130 sessions on a core p99 was 106 ms by it, 16 by this."""
 
 _OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
