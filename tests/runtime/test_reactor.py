@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bargein.runtime.pool import Pool
-from bargein.runtime.reactor import Handle, Reactors, lend
+from bargein.runtime.reactor import LOOK, Handle, Reactors, lend
 from bargein.testing.sockets import BOUND
 from tests.fresh import run_fresh
 
@@ -671,3 +671,52 @@ def test_a_call_that_raises_is_logged(others: Pool, caplog: pytest.LogCaptureFix
 
 def test_only_a_reactor_can_lend_its_thread() -> None:
     assert not lend(lambda: None)
+
+
+# ---- what comes while others have their turns
+
+
+@pytest.mark.parametrize("lends", [False, True])
+def test_what_comes_meanwhile_jumps_the_queue_once_a_round(reactors: Reactors, lends: bool) -> None:
+    near, far = socket.socketpair()
+    order: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def work(task: Task, name: str) -> None:
+        order.put(name)
+        begin = time.monotonic()
+        while time.monotonic() - begin < 2 * LOOK:
+            pass
+
+    def first(task: Task) -> None:
+        far.send(b"x")
+        work(task, "first")
+
+    def jump(task: Task) -> None:
+        if not task.ready:
+            return  # its turn in the line comes all the same
+        if task.lent:
+            near.recv(1)
+        task.lent = True
+        order.put("jumper")
+        if lends:
+            lend(lambda: order.put("call"))
+
+    with near, far:
+        begin, jumper = Task(), Task()
+        jumper.things = {near: select.POLLIN}
+        line = [Task() for _ in range(4)]
+        for task in (begin, jumper, *line):
+            reactors.add(task)
+            task.expect("step")
+        jumper.does, line[0].does = jump, first
+        for task, name in zip(line[1:], ("second", "third", "fourth"), strict=True):
+            task.does = lambda task, name=name: work(task, name)  # type: ignore[misc]
+        begin.does = lambda task: [each.wake() for each in line] and None
+        begin.wake()
+        told = [order.get(timeout=BOUND) for _ in range(8 if lends else 6)]
+        assert [name for name in told if name != "call"][:3] == ["first", "jumper", "second"]
+        if not lends:  # its byte lies there still, but its turn comes after the others'
+            assert told[3:] == ["third", "fourth", "jumper"]
+        begin.does = jumper.does = lambda task: None
+        for task in (begin, jumper, *line):
+            task.end()
