@@ -136,7 +136,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         fields, one too long) the parser stops, and tells nobody."""
         try:
             super().data_received(data)
-        except InvalidState:  # more that isn't UTF-8, behind the CLOSE that the first has earned
+        except InvalidState:  # text that isn't UTF-8, and the client's CLOSE right behind it
+            self.transport.write(b"".join(self.conn.data_to_send()))
             self.transport.close()
         if not self.handshake_initiated and not self.transport.is_closing():
             self.transport.write(

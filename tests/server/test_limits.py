@@ -93,11 +93,14 @@ def test_a_refused_handshake_is_no_error_in_the_log(caplog: pytest.LogCaptureFix
 
 
 def test_text_that_is_not_utf_8_is_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, "uvicorn.error"), running() as server:
+    with caplog.at_level(logging.INFO), running() as server:
         with server.session() as client:
             bad = b"\x81\x82" + bytes(4) + b"\xff\xfe"
             client.sock.sendall(2 * bad)
             assert close_code(client) == 1007
+        with server.session() as client:
+            client.sock.sendall(bad + b"\x88\x82" + bytes(4) + b"\x03\xe8")
+            assert close_code(client) == 1000
         assert server.request("GET", "/healthz")[0] == 200
     assert "Traceback" not in caplog.text
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
