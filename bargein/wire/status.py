@@ -80,6 +80,8 @@ def _advice(status: int, retry_after: float | None) -> str:
         return "check api_key and api_secret, and that base_url is theirs"
     if status == 404:
         return "check base_url: /bargein is added to it"
+    if status == 407:
+        return "check the user and password in the proxy's address"
     if status == 429:
         return (
             f"too many requests; it asks to wait {retry_after:g} s"

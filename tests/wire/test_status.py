@@ -44,6 +44,7 @@ def test_429_may_be_tried_again_where_it_says_when() -> None:
         (307, "redirects aren't followed"),
         (401, "check api_key"),
         (404, "check base_url"),
+        (407, "the proxy's address"),
         (422, "trying again won't help"),
         (503, "may be tried again"),
     ],
