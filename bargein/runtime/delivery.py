@@ -49,7 +49,8 @@ class Delivery:
         self._give = give
         self._pool = pool
         self._events: deque[object] = deque()
-        self._changed = threading.Condition()  # reentrant: see the worker's lock
+        self._lock = threading.RLock()  # reentrant: see the worker's; held by itself: see Latch
+        self._changed = threading.Condition(self._lock)
         self._busy = False
         self._since = 0.0
         """When the event that is given out now was begun with, or first waited for a thread."""
@@ -59,7 +60,7 @@ class Delivery:
     def put(self, *events: object) -> None:
         """Give events out after those before them; never waits."""
         now = time.monotonic()
-        with self._changed:
+        with self._lock:
             for event in events:
                 self._append(event)
             first, self._busy = not self._busy, True
@@ -96,7 +97,7 @@ class Delivery:
     def _run(self) -> None:
         self._thread = threading.get_ident()
         while True:
-            with self._changed:
+            with self._lock:
                 if not self._events:
                     self._busy = False
                     self._thread = None
@@ -118,7 +119,7 @@ class Delivery:
     def wait(self, timeout: float) -> bool:
         """Wait until no event is left to be given out; return whether that is so."""
         deadline = time.monotonic() + timeout
-        with self._changed:
+        with self._lock:
             while self._busy:
                 left = deadline - time.monotonic()
                 if left <= 0:

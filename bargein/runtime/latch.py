@@ -15,12 +15,15 @@ class Latch:
     """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        # Held by itself, here as elsewhere in this package: Ctrl-C can come in the middle of a
+        # condition's own __exit__, and then nobody gives the lock back.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._is_set = False
 
     def set(self) -> None:
         """Let everybody go who waits, and who comes later."""
-        with self._changed:
+        with self._lock:
             self._is_set = True
             self._changed.notify_all()
 
@@ -31,5 +34,5 @@ class Latch:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait at most ``timeout`` seconds (``None``: for ever); return whether it has happened."""
-        with self._changed:
+        with self._lock:
             return self._changed.wait_for(lambda: self._is_set, timeout)

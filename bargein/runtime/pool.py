@@ -100,7 +100,8 @@ class Pool:
 
     def reset(self) -> None:
         """Forget all threads and jobs: what a child must do after a fork."""
-        self._work = threading.Condition()
+        self._lock = threading.RLock()  # held by itself: see Latch
+        self._work = threading.Condition(self._lock)
         self._ready: deque[Lane] = deque()
         self._threads: set[threading.Thread] = set()
         self._waiting = 0
@@ -116,12 +117,12 @@ class Pool:
 
     def resize(self, size: int) -> None:
         """Allow another number of threads from here on."""
-        with self._work:
+        with self._lock:
             self.size = size
 
     def submit(self, lane: Lane, job: Job) -> None:
         """Queue a job on its lane."""
-        with self._work:
+        with self._lock:
             self._stopped = False
             lane.jobs.append(job)
             short = self._short
@@ -134,7 +135,7 @@ class Pool:
 
         Until :meth:`give_back` the thread counts as none of the pool's.
         """
-        with self._work:
+        with self._lock:
             if self._waiting <= len(self._ready) and self._is_full:
                 return False
             lane = Lane(self)
@@ -148,7 +149,7 @@ class Pool:
 
     def give_back(self) -> None:
         """A thread that was borrowed works for the pool again, or is about to."""
-        with self._work:
+        with self._lock:
             self._borrowed -= 1
 
     @property
@@ -168,7 +169,7 @@ class Pool:
 
     def withdraw(self, lane: Lane, job: Job) -> bool:
         """Take a job back if no thread has it."""
-        with self._work:
+        with self._lock:
             if job.taken:
                 return False
             try:
@@ -179,7 +180,7 @@ class Pool:
 
     def stop(self, timeout: float = 1.0) -> None:
         """Let the threads end once they are idle, and wait for them, at most ``timeout`` s each."""
-        with self._work:
+        with self._lock:
             self._stopped = True
             threads = list(self._threads)
             self._work.notify_all()
@@ -214,7 +215,7 @@ class Pool:
     def _run(self) -> None:
         me = threading.current_thread()
         while True:
-            with self._work:
+            with self._lock:
                 taken = self._take()
                 if taken is None:
                     self._threads.discard(me)
@@ -225,7 +226,7 @@ class Pool:
             except BaseException:  # SystemExit too: the thread isn't the job's to end
                 logger.exception("%s: a job failed", self.name)
             del job, taken  # a waiting thread must keep no window alive
-            with self._work:
+            with self._lock:
                 lane.running -= 1
                 self._offer(lane)
             del lane

@@ -29,7 +29,8 @@ class EventQueue(Generic[E]):
         self._limit = limit
         self._arrays = arrays
         self._events: deque[tuple[E, bool]] = deque()
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()  # held by itself: see Latch
+        self._changed = threading.Condition(self._lock)
         self._ended = False
         self._error: BaseException | None = None
         self._origin: TracebackType | None = None
@@ -38,7 +39,7 @@ class EventQueue(Generic[E]):
     def put(self, event: E, *, delivered: bool = False) -> None:
         """Add an event; ``delivered`` if a listener or another queue got it as well."""
         warn = False
-        with self._changed:
+        with self._lock:
             if self._ended:
                 return
             self._events.append((event, delivered))
@@ -58,7 +59,7 @@ class EventQueue(Generic[E]):
 
     def end(self, error: BaseException | None = None) -> None:
         """No event comes after this; readers get what is queued, then ``error`` or StreamEnded."""
-        with self._changed:
+        with self._lock:
             if not self._ended:
                 self._ended, self._error = True, error
                 self._origin = None if error is None else error.__traceback__
@@ -70,7 +71,7 @@ class EventQueue(Generic[E]):
         Raises ``TimeoutError``; at the end the error that ended it, else
         :class:`~bargein.errors.StreamEnded`.
         """
-        with self._changed:
+        with self._lock:
             if not self._changed.wait_for(lambda: self._events or self._ended, timeout):
                 raise TimeoutError(f"{self._name}: no event within {timeout} s")
             if self._events:

@@ -281,7 +281,7 @@ def test_a_signals_handler_may_close_wherever_it_comes(transport: str) -> None:
         worker, remote = caller.stream._worker, detector.remote
         client = [remote.client._lock] if transport == "http" else []
         with contextlib.ExitStack() as held:
-            for lock in (detector._lock, detector._hub._lock, worker._left._changed, *client):
+            for lock in (detector._lock, detector._hub._lock, worker._left._lock, *client):
                 held.enter_context(lock)
             detector.close(BOUND)
         assert is_over(caller.stream)
