@@ -38,15 +38,19 @@ def leaks(before: Snapshot, *, patience: float = 2.0) -> list[str]:
 
     A thread that is on its way out gets ``patience`` seconds in all to get there.
     """
-    found = []
+    found: list[str] = []
     deadline = patience
-    for thread in threading.enumerate():
-        if thread in before.threads or thread.name.startswith(POOL_PREFIX):
-            continue
-        thread.join(timeout=deadline)
-        if thread.is_alive():
-            deadline = 0.0
-            found.append(f"thread {thread.name!r} ({type(thread).__name__}) still runs")
+    seen = set(before.threads)
+    # Anew until there is none: a reactor's thread may hand its work to a new one as it ends.
+    while new := [thread for thread in threading.enumerate() if thread not in seen]:
+        seen.update(new)
+        for thread in new:
+            if thread.name.startswith(POOL_PREFIX):
+                continue
+            thread.join(timeout=deadline)
+            if thread.is_alive():
+                deadline = 0.0
+                found.append(f"thread {thread.name!r} ({type(thread).__name__}) still runs")
     left = _descriptors() - before.descriptors
     if left:
         # What hangs in a reference cycle isn't held by anyone. A socket found so still fails
