@@ -143,10 +143,12 @@ def test_an_overlap_that_only_one_sees_is_counted_apart() -> None:
         stream.overlap_speech_started(started_at=time.time() - 5)
         both.caller.speak()
         assert both.caller.event().is_interruption
+        assert both.shadowing.acquire(timeout=BOUND)  # an end takes back what isn't handed over
         # Without an end in between: decided for the one, still open for the other.
         stream.overlap_speech_started()
         both.caller.speak()
         assert both.caller.event().is_interruption
+        assert both.shadowing.acquire(timeout=BOUND)
         both.caller.stop()
         next(both.heard)
         stream.agent_speech_ended()
@@ -154,6 +156,7 @@ def test_an_overlap_that_only_one_sees_is_counted_apart() -> None:
         stream.overlap_speech_started(started_at=time.time() + 5)
         both.caller.speak()
         assert both.caller.event().is_interruption
+        assert both.shadowing.acquire(timeout=BOUND)
         both.caller.stop()
         next(both.heard)
 
