@@ -1,7 +1,9 @@
-"""What the local backend costs: ``python -m benchmarks.local_backend``.
+"""What the local backends cost: ``python -m benchmarks.local_backend``.
 
 The floor is the VAD's own work for a second of audio in one go. Beside it: judging a second of an
 open overlap, which is ten windows, in each of the ways in which windows come. Times are per call.
+The second table is the learned judge's, per chunk of 32 ms, beside what the stream's own VAD
+spends on the same chunk.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from bargein.backends.learned import LearnedBackend, LearnedSession
 from bargein.backends.local import LocalBackend
 from bargein.core import Window
 from bargein.vad.silero import SileroVad
@@ -82,6 +85,36 @@ def main() -> None:
         rounds=9,
     )
     print(table(figures, title="the first second of an overlap, ten windows"))
+    print()
+    print(learned(samples))
+
+
+def learned(samples: npt.NDArray[np.int16]) -> str:
+    """The learned judge over ten windows, against the VAD over as many chunks, three at a time."""
+    vad, backend = SileroVad.load(), LearnedBackend()
+    track = SpeechTrack(activations=True)
+    track.feed(0, samples)
+    known = windows(samples, 1, track, bare=False)
+
+    def judged(calls: int) -> list[LearnedSession]:
+        sessions = [backend.open_session(None) for _ in range(calls)]
+        for window in known:
+            backend.predict_many([(session, window) for session in sessions])
+        return sessions
+
+    # Windows come each 0.1 s: three chunks and a bit.
+    chunks = len(judged(1)[0].judged)
+    state, some = vad.new_state(), samples[: chunks // 3 * 3 * CHUNK].reshape(-1, 3, CHUNK)
+    figures = measure(
+        ("the VAD", lambda: [vad.run(three, state) for three in some]),
+        {
+            "the learned judge": lambda: judged(1),
+            f"the same, {CALLS} calls in a batch, all of them": lambda: judged(CALLS),
+        },
+        rounds=25,
+    )
+    lines = [f"{1e6 * each.seconds / chunks:6.1f} us per 32 ms  {each.name}" for each in figures]
+    return "\n".join([table(figures, title="the learned judge, ten windows"), *lines])
 
 
 if __name__ == "__main__":

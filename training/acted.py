@@ -1,9 +1,10 @@
-"""Actors' lines out of two talking adventures: real voices in conversation, and what they say.
+"""Actors' lines out of three talking adventures: real voices in conversation, and what they say.
 
 *Flight of the Amazon Queen* (1995) keeps its speech as MP3 in one file, and beside it the text of
 every dialogue: so a line's words are known, and who says it. *Beneath a Steel Sky* (1994) has other
 actors; its text is packed in a way that only the game knows, so its lines are told by number alone.
-Both are in Debian's main archive, under licences that let them be changed and passed on.
+*Drascula* (1996) has a file for each line, and a table of its words in six languages.
+All are in Debian's main archive, under licences that let them be changed and passed on.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from training.sound import Audio, to_rate
 
 _QUEEN = "deb/flight-of-the-amazon-queen/usr/share/scummvm/flight-of-the-amazon-queen/queen.1c"
 _SKY = "deb/beneath-a-steel-sky/usr/share/scummvm/beneath-a-steel-sky"
+
+_DRASCULA = "deb/drascula/usr/share/scummvm/drascula/en"
 
 _ENTRY = struct.Struct(">12sBII")
 _ENTRIES_AT = 15
@@ -107,6 +110,71 @@ def _parts(text: str) -> list[str]:
 def words_of(text: str) -> str:
     """Lower-case words alone, to compare with."""
     return " ".join(re.findall(r"[a-z']+", text.lower()))
+
+
+_DRASCULA_RATE = 11_025
+_DRASCULA_LANGUAGES = 6
+"""Of which the first is English."""
+_FIRST_DRASCULA_LINE = b"THAT'S THE SECOND BIGGEST DOOR"
+_BEFORE_FIRST_LINE = 12
+"""Bytes from the first table's start to that line."""
+_DRASCULA_CHARACTERS = {
+    "": "hacker",
+    "D": "drascula",
+    "B": "bartender",
+    "BJ": "bj",
+    "E": "stranger",
+    "I": "igor",
+    "L": "wolf",
+    "P": "pianist",
+    "T": "drunkard",
+    "VB": "von-braun",
+}
+"""Prefix of a line's file -> who says it; in the order of the tables."""
+
+
+class Drascula:
+    """Drascula: The Vampire Strikes Back: its speech in English."""
+
+    def __init__(self, sources: Path) -> None:
+        self._folder = sources / _DRASCULA
+        if not self._folder.is_dir():
+            raise FileNotFoundError(f"no {self._folder}: run python -m training.fetch {sources}")
+
+    def lines(self) -> list[Line]:
+        """All lines, by character and number."""
+        raw = (self._folder / "drascula.dat").read_bytes()
+        at = raw.index(_FIRST_DRASCULA_LINE) - _BEFORE_FIRST_LINE
+        found = []
+        for prefix, who in _DRASCULA_CHARACTERS.items():
+            texts, at = self._table(raw, at)
+            for number, text in enumerate(texts):
+                if text.strip() and (self._folder / f"{prefix}{number}.ALS").exists():
+                    found.append(Line(f"{prefix}{number}", who, text.capitalize()))
+        return found
+
+    def _table(self, raw: bytes, at: int) -> tuple[list[str], int]:
+        """One character's lines in English, and where the next table begins."""
+        (count,) = struct.unpack_from(">H", raw, at)
+        at += 2
+        english: list[str] = []
+        for language in range(_DRASCULA_LANGUAGES):
+            (size,) = struct.unpack_from(">H", raw, at)
+            block = raw[at + 2 : at + 2 + size]
+            at += 2 + size
+            if language == 0:
+                # Before each line stands how far it is to the next one.
+                start, english = 4, [""]
+                for _ in range(1, count):
+                    start += struct.unpack_from(">H", block, start - 2)[0]
+                    english.append(block[start:].split(b"\0")[0].decode("latin1"))
+        return english, at
+
+    def audio(self, line: Line) -> Audio:
+        """A line's recording at 16 kHz, as it is."""
+        raw = (self._folder / f"{line.name}.ALS").read_bytes()
+        samples = (np.frombuffer(raw, np.uint8).astype(np.float32) - 128.0) / 128.0
+        return to_rate(samples, _DRASCULA_RATE)
 
 
 _SKY_RATE = 11_025

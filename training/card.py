@@ -50,7 +50,7 @@ def milliseconds(seconds: float) -> str:
 def targets(found: Mapping[str, Any]) -> str:
     """What was aimed at, and what came."""
     balanced, old = found["points"]["balanced"], found["sustained"]
-    before = found["as before"]
+    before = found["before"]
     body = [
         (
             name,
@@ -64,18 +64,27 @@ def targets(found: Mapping[str, Any]) -> str:
     ]
     delay, was = balanced["delay"]["median"], old["delay"]["median"]
     count = balanced["rows"]["interruption"]["n"]
-    old_clips = before["delay"]["median"]
+    earlier = before["delay"]["median"]
     body.append(
         (
             *("median delay from onset, ms", "≤ 400", milliseconds(delay), count),
-            *(milliseconds(old_clips), milliseconds(was)),
+            *(milliseconds(earlier), milliseconds(was)),
         )
     )
     head = (
-        *("figure", "aimed at", "learned, balanced (95 %)", "n", "without the new clips"),
+        *("figure", "aimed at", "learned, balanced (95 %)", "n", "the weights before"),
         "sustained speech",
     )
     return table(head, body)
+
+
+def delays(found: Mapping[str, Any]) -> str:
+    """Where the time goes between the onset and the verdict."""
+    body = [
+        (step["step"], *(milliseconds(step[q]) for q in ("tenth", "median", "ninety")))
+        for step in found["delays"]["steps"]
+    ]
+    return table(("ms from the acoustic onset until", "a tenth below", "median", "above"), body)
 
 
 def bare(found: Mapping[str, Any]) -> str:
@@ -251,6 +260,8 @@ def card(found: Mapping[str, Any], sources: Path) -> str:
         "reliability": reliability(found),
         "mistakes": mistakes(found),
         "bare": bare(found),
+        "delays": delays(found),
+        "before": found["before"]["weights"][:12],
         "validation": validation(found),
         "width": str(found["about"]["width"]),
         "networks": str(found["about"]["networks"]),

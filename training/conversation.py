@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from training.acted import Line, Queen, Sky, words_of
+from training.acted import Drascula, Line, Queen, Sky, words_of
 from training.mixing import Sound
 from training.sound import RATE, Audio, fade, frame_levels, trim
 
 CHARACTERS: dict[str, frozenset[str]] = {
-    "validate": frozenset({"tam", "lou", "henry", "naomi", "prin", "sec"}),
+    "validate": frozenset({"tam", "lou", "henry", "naomi", "prin", "sec", "stranger", "pianist"}),
     "test": frozenset({"faye", "bob", "oracle", "chief", "ian", "laris", "chef", "man"}),
 }
 """Who is heard in which part; all others train."""
@@ -36,6 +36,9 @@ ACKNOWLEDGE = _set("""
     it's really good / yes joe / yes i have / yeah he does / oh joe / usually / maybe / ah no /
     who woulda thought / well whadya know / that's strange / good heavens / tsk tsk tsk / unique /
     hubba hubba / i sure am / it was dreadful / about time / aw shoot / not quite / not yet / gee
+    / yeah sure man / well then / yes well / really / all right / all right then / ahh yes / yes yes
+    / yes darling / yes sure / not really / very tempting / nothing new / is that right / at last
+    / yes my master / i hope so / impossible / beautiful night / aahh / ha ha ha / hi / good evening
     """)
 """Whole lines that leave the turn where it is."""
 
@@ -45,6 +48,9 @@ TAKE = _set("""
     sorry / you don't understand / are you kidding / are you crazy / now pay attention / tell me /
     sparky that's enough / no jim / no no no / now beat it / now buzz off / now go away / who /
     then what / what's that / what's the answer / why's that / where's anderson / i gotta go /
+    i can't / no thanks / no way / hey / how come / come on / you bartender / you pianist /
+    you hey you / get out / shoot / why not / come on run / and what for / yes so what /
+    is that clear / whats happened now / i'm not interested / i'd care / i can't reach / professor /
     okay let's go / is that all / alright already / that depends / joe joe joe / no / nope
     """)
 """Short lines that take the turn."""
@@ -58,7 +64,9 @@ _FIRST_WORD = re.compile(
 
 PER_CHARACTER = {"train": 150, "validate": 50, "test": 16}
 HERO = 450
-"""Lines of the hero, who speaks two fifths of them all."""
+"""Lines of a hero, who speaks two fifths of them all or more."""
+
+HEROES = ("joe", "hacker")
 
 SKY_LINES = 90
 
@@ -68,41 +76,70 @@ def part_of(who: str) -> str:
     return next((part for part, names in CHARACTERS.items() if who in names), "train")
 
 
+class _Games:
+    """The two games whose lines' words are known; one's characters are none of the other's."""
+
+    def __init__(self, sources: Path, part: str) -> None:
+        self._queen, self._drascula = Queen(sources), Drascula(sources)
+        # Drascula's came later: the test split stays as it was.
+        self._second = {line.name for line in self._drascula.lines() if part != "test"}
+        self.lines = [
+            line
+            for line in (*self._queen.lines(), *(self._drascula.lines() if part != "test" else ()))
+            if part_of(line.who) == part
+        ]
+
+    def audio(self, line: Line) -> Audio:
+        return (self._drascula if line.name in self._second else self._queen).audio(line)
+
+
 def acted_interruptions(rng: np.random.Generator, sources: Path, part: str) -> Iterator[Sound]:
     """Lines of a sentence, cut to what one says before the other stops; and short ones."""
-    queen = Queen(sources)
+    games = _Games(sources, part)
     taken: dict[str, int] = {}
-    lines = [line for line in queen.lines() if part_of(line.who) == part]
+    lines = games.lines
     for index in rng.permutation(len(lines)):
         line = lines[int(index)]
         words = words_of(line.text)
         brief = words in TAKE
         if not brief and len(words.split()) < 4:
             continue
-        limit = HERO if line.who == "joe" else PER_CHARACTER[part]
+        limit = HERO if line.who in HEROES else PER_CHARACTER[part]
         if not brief and taken.get(line.who, 0) >= limit:
             continue
         taken[line.who] = taken.get(line.who, 0) + 1
-        samples = trim(queen.audio(line))[: round(float(rng.uniform(1.0, 3.0)) * RATE)]
+        entire = trim(games.audio(line))
+        samples = entire[: round(float(rng.uniform(1.0, 3.0)) * RATE)]
         if len(samples) < (0.15 if brief else 0.7) * RATE:
             continue
         kind = "acted, short" if brief else "acted"
+        text = _told(line, len(samples) == len(entire))
         yield Sound(
-            *(trim(fade(samples, 0.02)), "interruption", kind, line.name, line.who, "en", "real")
+            *(trim(fade(samples, 0.02)), "interruption", kind, text, line.who, "en", "real")
         )
 
 
 def acted_backchannels(sources: Path, part: str) -> Iterator[Sound]:
     """Lines that only acknowledge, and first words before a pause."""
-    queen = Queen(sources)
-    for line in queen.lines():
-        if part_of(line.who) != part:
-            continue
-        samples = trim(queen.audio(line), 30.0)
-        if words_of(line.text) not in ACKNOWLEDGE:
+    games = _Games(sources, part)
+    for line in games.lines:
+        samples = trim(games.audio(line), 30.0)
+        whole = words_of(line.text) in ACKNOWLEDGE
+        if not whole:
             samples = _first_word(line, samples)
         if 0.12 * RATE <= len(samples) <= 1.3 * RATE:
-            yield Sound(samples, "backchannel", "acted", line.name, line.who, "en", "real")
+            text = _told(line, whole)
+            yield Sound(samples, "backchannel", "acted", text, line.who, "en", "real")
+
+
+def _told(line: Line, whole: bool) -> str:
+    """The recording's name, and the words where all of them are heard."""
+    return f'{line.name} "{line.text}"' if whole else line.name
+
+
+def words_told(text: str) -> str:
+    """The words in what :func:`_told` gave; empty where not all of them are heard."""
+    return text.partition(' "')[2].rstrip('"')
 
 
 def _first_word(line: Line, samples: Audio) -> Audio:
@@ -121,15 +158,11 @@ def acted_false_starts(
     rng: np.random.Generator, sources: Path, part: str, count: int
 ) -> Iterator[Sound]:
     """Beginnings of lines, faded out after a fifth to half a second."""
-    queen = Queen(sources)
-    lines = [
-        line
-        for line in queen.lines()
-        if part_of(line.who) == part and len(words_of(line.text).split()) > 4
-    ]
+    games = _Games(sources, part)
+    lines = [line for line in games.lines if len(words_of(line.text).split()) > 4]
     for index in rng.permutation(len(lines))[:count]:
         line = lines[int(index)]
-        piece = trim(queen.audio(line))[: round(float(rng.uniform(0.16, 0.5)) * RATE)]
+        piece = trim(games.audio(line))[: round(float(rng.uniform(0.16, 0.5)) * RATE)]
         piece = trim(fade(piece, float(rng.uniform(0.02, 0.08))), 30.0)
         if len(piece) >= 0.12 * RATE:
             yield Sound(*(piece, "backchannel", "false start", line.name, line.who, "en", "real"))

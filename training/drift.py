@@ -19,7 +19,6 @@ import numpy.typing as npt
 from bargein.audio.g711 import decode_mulaw, encode_mulaw
 from bargein.backends.learned import LearnedBackend
 from bargein.core import Window, estimate_probability
-from training.evaluate import NEW
 from training.replay import RATE, LabelledClip, read_manifest
 
 BEFORE, AFTER = 0.5, 1.1
@@ -30,6 +29,9 @@ CHOSEN = (
     *(("backchannel", "synthetic", 12), ("backchannel", "real", 9), ("noise", "", 12)),
 )
 """Label, origin and how many."""
+
+WHOLE_ALONE = ("acted", "acted, short", "other actors")
+"""Kinds of clip out of games that may be passed on whole alone."""
 
 
 def choose(clips: list[LabelledClip]) -> list[LabelledClip]:
@@ -42,7 +44,7 @@ def choose(clips: list[LabelledClip]) -> list[LabelledClip]:
             clip
             for clip in clips
             if clip.label == label and origin in clip.origin and "echo" not in clip.condition
-            if clip.kind != "echo" and clip.kind not in NEW
+            if clip.kind != "echo" and clip.kind not in WHOLE_ALONE
         ]
         chosen += [some[int(i)] for i in rng.permutation(len(some))[:count]]
     return chosen

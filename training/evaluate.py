@@ -323,11 +323,6 @@ def at_equal_recall(judged: Sequence[Judged], other: Sequence[Judged]) -> list[d
     return found
 
 
-NEW = ("acted", "acted, short", "other actors")
-"""Kinds of clip that joined the test split with the second set of weights: their rows are told,
-and left out once, so that figures compare with the card before."""
-
-
 def report(heard: Mapping[str, Sequence[Judged]], network: Network) -> dict[str, Any]:
     """Everything."""
     known, other = heard["learned"], heard["sustained"]
@@ -338,7 +333,6 @@ def report(heard: Mapping[str, Sequence[Judged]], network: Network) -> dict[str,
         "about": network.about | {"width": network.width},
         "clips": len(known),
         "points": {name: figures(known, value) for name, value in OPERATING_POINTS.items()},
-        "as before": figures([j for j in known if j.clip.kind not in NEW], balanced),
         "without positions": figures(heard["bare"], balanced),
         "sustained": figures(other, 0.5),
         "curve": curve(known, grid),
@@ -353,16 +347,14 @@ def report(heard: Mapping[str, Sequence[Judged]], network: Network) -> dict[str,
     }
 
 
-def kept(path: Path, clips: Sequence[tuple[LabelledClip, str]]) -> dict[str, list[Judged]]:
-    """What the judges said of each clip: read, where the shipped weights wrote it, else heard."""
-    judges: dict[str, Backend] = {
-        "learned": (learned := LearnedBackend()),
-        "bare": LearnedBackend(),
-        "sustained": LocalBackend(),
-    }
+def kept(
+    path: Path, clips: Sequence[tuple[LabelledClip, str]], judges: Mapping[str, Backend]
+) -> dict[str, list[Judged]]:
+    """What the judges said of each clip: read, where the same weights wrote it, else heard."""
+    weights = [j.network.digest for j in judges.values() if isinstance(j, LearnedBackend)]
     if path.exists():
         found = json.loads(path.read_text("utf-8"))
-        if found["weights"] == learned.network.digest:
+        if found["weights"] == weights:
             by_name = {clip.path.name: (clip, suite) for clip, suite in clips}
             return {
                 name: [
@@ -373,7 +365,7 @@ def kept(path: Path, clips: Sequence[tuple[LabelledClip, str]]) -> dict[str, lis
             }
     heard = judge(clips, judges)
     notes = {name: {j.clip.path.name: j.estimates for j in heard[name]} for name in judges}
-    path.write_text(json.dumps({"weights": learned.network.digest, **notes}), encoding="utf-8")
+    path.write_text(json.dumps({"weights": weights, **notes}), encoding="utf-8")
     return heard
 
 
@@ -383,10 +375,23 @@ def main() -> None:
     parser.add_argument("test", type=Path, help="the folder that training.test_set filled")
     parser.add_argument("labelled", type=Path, help="the folder that training.labelled_set filled")
     parser.add_argument("--into", type=Path, required=True)
+    parser.add_argument("--before", type=Path, help="earlier weights, to set beside")
     arguments = parser.parse_args()
     clips = clips_of(arguments.test, arguments.labelled)
-    heard = kept(arguments.test / "heard.json", clips)
-    found = report(heard, LearnedBackend().network)
+    learned = LearnedBackend()
+    judges: dict[str, Backend] = {
+        "learned": learned,
+        "bare": LearnedBackend(),
+        "sustained": LocalBackend(),
+    }
+    if arguments.before is not None:
+        judges["before"] = earlier = LearnedBackend(weights=arguments.before)
+    heard = kept(arguments.test / "heard.json", clips, judges)
+    found = report(heard, learned.network)
+    if arguments.before is not None:
+        balanced = OPERATING_POINTS["balanced"]
+        found["before"] = {"weights": earlier.network.digest}
+        found["before"] |= figures(heard["before"], balanced)
     arguments.into.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     for name in ("cautious", "balanced", "eager"):
         print(name, found["points"][name]["delay"])

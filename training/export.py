@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bargein.backends.gru import BEFORE
-from training.train import SHIPPED, Overlaps, read
+from training.overlaps import Overlaps, read
+from training.train import SHIPPED
 
 STEPS = 56
 """Chunks since the notice for which there is a limit; the last one holds on."""

@@ -226,6 +226,36 @@ PACKAGES: tuple[Package, ...] = (
         "Revolution Software Ltd",
         "other actors' conversation, for the judge's figures alone",
     ),
+    Package(
+        "apt",
+        "drascula",
+        "1.0+ds4-2",
+        "drascula_1.0+ds4-2_all.deb",
+        "ed4af8e2d41ad446e2f3b73533daa1804e2f13f62f596c0b02b8dc39544f22b4",
+        "Drascula-License (free to change and pass on, with credit)",
+        "Alcachofa Soft S.L.",
+        "more actors' conversation with its words, for the judge",
+    ),
+    Package(
+        "apt",
+        "flite",
+        "2.2-5",
+        "flite_2.2-5_amd64.deb",
+        "f4ce03470bf9974c2cb9cacd981e6be29339ef4c97cf994dd6fa3f90e6544db9",
+        "MIT-like (Carnegie Mellon University)",
+        "Carnegie Mellon University",
+        "a second synthesiser, for the judge: the program",
+    ),
+    Package(
+        "apt",
+        "libflite1",
+        "2.2-5",
+        "libflite1_2.2-5_amd64.deb",
+        "bfa8c591f1b47730b30b372ec38e02918a1c9795eada67684e1746390ad2f061",
+        "MIT-like (Carnegie Mellon University)",
+        "Carnegie Mellon University, Alan W Black, Kevin Lenzo and others (voices)",
+        "a second synthesiser, for the judge: five voices",
+    ),
 )
 """What the labelled set and the judge's training set are made of."""
 

@@ -34,9 +34,9 @@ _STYLE_WIDTH = 256
 
 ESPEAK_VOICES = {
     "en": "en-us",
-    "en-gb": "en-gb",
+    "en-gb": "en",
     "es": "es",
-    "fr": "fr-fr",
+    "fr": "fr",
     "hi": "hi",
     "it": "it",
     "pt": "pt-br",
@@ -47,7 +47,7 @@ ESPEAK_VOICES = {
     "sv": "sv",
     "tr": "tr",
 }
-"""Language of the lexicon -> espeak-ng's voice. Other languages give their phonemes."""
+"""Language of the lexicon -> the file of espeak-ng's voice. Other languages give phonemes."""
 
 _AS_KOKORO = (
     *(("ʲ", "j"), ("r", "ɹ"), ("x", "k"), ("ɬ", "l"), ("͡", ""), ("tʃ", "ʧ"), ("dʒ", "ʤ")),
@@ -94,7 +94,10 @@ class Phonemizer:
 
     def __call__(self, text: str, language: str) -> str:
         """Kokoro's phonemes of ``text``; punctuation is kept, for it shapes the melody."""
-        self._library.espeak_SetVoiceByName(ESPEAK_VOICES[language].encode())
+        name = ESPEAK_VOICES[language]
+        if self._library.espeak_SetVoiceByName(name.encode()) != 0:
+            # It would go on in the language of the call before.
+            raise RuntimeError(f"espeak-ng has no voice named {name!r}, for {language}")
         parts = []
         for part in re.findall(r"[^,.;:!?…]+|[,.;:!?…]+", text):
             is_mark = re.match(r"[,.;:!?…]", part)
@@ -163,10 +166,13 @@ class Kokoro:
         return self._cache / f"{hashlib.sha256(spoken.encode()).hexdigest()[:24]}.flac"
 
     def _style(self, voice: str) -> npt.NDArray[np.float32]:
-        """One voice's table; of ``a+b`` the mean, which sounds like a third person."""
+        """One voice's table; of ``a:0.7+b:0.3`` the blend, which sounds like a third person."""
         voices = self._sources / "npm/package/voices"
-        tables = [np.fromfile(voices / f"{name}.bin", np.float32) for name in voice.split("+")]
-        return np.mean(tables, axis=0, dtype=np.float32).reshape(_STYLES, _STYLE_WIDTH)
+        table = np.zeros(_STYLES * _STYLE_WIDTH, np.float32)
+        for part in voice.split("+"):
+            name, _, share = part.partition(":")
+            table += np.float32(share or 1.0) * np.fromfile(voices / f"{name}.bin", np.float32)
+        return table.reshape(_STYLES, _STYLE_WIDTH)
 
     def _run(self, phonemes: str, voice: str, speed: float) -> Audio:
         tokens = [self._vocabulary[sign] for sign in phonemes if sign in self._vocabulary]

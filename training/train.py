@@ -3,17 +3,17 @@
     python -m training.train SET INTO --seed 1
 
 SET holds ``train-*.npz`` and ``validate-*.npz``; INTO gets ``seed-1.npz``: weights and the scores
-of the validation overlaps. Averages, thresholds and the shipped file are ``export.py``'s.
+of the validation overlaps. With ``--teachers FOLDER`` a network learns from the mean of the
+networks in there as much as from the labels: several in the time of one. Averages, thresholds and
+the shipped file are ``export.py``'s.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import attrs
 import numpy as np
@@ -22,11 +22,13 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from bargein.backends.gru import BEFORE, FEATURES, NOTICED, JudgeState, features_of
-from bargein.vad.track import Speech
+from bargein.backends.gru import BEFORE, FEATURES
+from bargein.vad.silero import ACTIVATIONS
+from training.overlaps import SPELT_PER_CHUNK, UNKNOWN, Overlaps, read
+from training.phonemes import ALPHABET
 from training.train_set import ROWS
 
-EPOCHS = 8
+EPOCHS = 12
 BATCH = 128
 SHIPPED = (
     *("front", "front_bias", "inputs", "inputs_bias", "hidden", "hidden_bias", "out", "out_bias"),
@@ -37,138 +39,55 @@ WIDTH = 128
 AVERAGED = 0.99
 """Of the weights so far that each step keeps in their running average, which is what is shipped."""
 
-SHARES = {
-    ("interruption", "real"): 0.22,
-    ("interruption", "synthetic"): 0.22,
-    ("short", "synthetic"): 0.08,
-    ("short", "real"): 0.02,
-    ("backchannel", "synthetic"): 0.18,
-    ("backchannel", "real"): 0.10,
-    ("false start", "real"): 0.02,
-    ("backchannel", "computed"): 0.03,
-    ("noise", "real"): 0.09,
-    ("noise", "computed"): 0.04,
-    ("interruption", "own"): 0.25,
-    ("backchannel", "own"): 0.2,
-    ("noise", "own"): 0.1,
-}
-"""What each group weighs in the loss, however many overlaps it has."""
-
 AGES = ((0.0, 0.4), (0.12, 0.7), (0.2, 1.3), (0.8, 1.3), (1.0, 0.7), (1.4, 0.4))
 """(Seconds since the notice, weight in the loss): decisions fall in the middle."""
-
-HELD = 0.4
-"""Seconds after an overlap's last speech in which its label still counts."""
 
 JITTER = (-2, 6)
 """Chunks by which the start is moved in training: users' VADs find other onsets than ours."""
 
 DROPOUT = 0.15
 
-DOUBT = 0.01
-"""What a label leaves to its contrary."""
+SPELLING = 0.5
+"""Weight of the loss on what is said, sound by sound, beside that on what it means. The head that
+spells is dropped when training is over; what it leaves is a network that hears words."""
+
+BLINDED = 0.05
+"""Share of overlaps in which the network doesn't get the spectrum, and as many in which it doesn't
+get the VAD's activations: neither alone is to be trusted."""
+
+TAUGHT = 0.5
+"""Of what is asked for, so much is what the teachers think, where there are any."""
 
 CROPPED = BEFORE + 36
 """Chunks (1.15 s from the onset) that half of the batches hear."""
 
 
-@attrs.frozen(eq=False)
-class Overlaps:
-    """N overlaps: features (N, T, 420), float16 to spare memory; what counts; what they are."""
-
-    features: npt.NDArray[np.float16]
-    counts: npt.NDArray[np.bool_]
-    """(N, T): noticed, and not long after the last speech."""
-    noticed: npt.NDArray[np.int64]
-    """The first chunk that is speech; T where none is."""
-    lengths: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.float32]
-    weights: npt.NDArray[np.float32]
-    targets: npt.NDArray[np.float32]
-    """(N, T): the probability that is asked for after each chunk."""
-    about: list[dict[str, Any]]
-
-
-def read(folder: Path, part: str, *, features_too: bool = True) -> Overlaps:
-    """All files of one part; without features (which take the time), where they aren't needed."""
-    features, counts, noticed, lengths = [], [], [], []
-    about: list[dict[str, Any]] = []
-    for path in sorted(folder.glob(f"{part}-*.npz")):
-        with np.load(path) as file:
-            arrays = {name: file[name] for name in file.files}
-        about_of = [json.loads(each) for each in arrays["about"]]
-        about += about_of
-        lengths.append(arrays["lengths"])
-        width = FEATURES if features_too else 0
-        made = np.zeros((*arrays["probabilities"].shape, width), np.float16)
-        counted = np.zeros(made.shape[:2], bool)
-        for i, n in enumerate(arrays["lengths"]):
-            speech = Speech(0, arrays["probabilities"][i, :n], arrays["activations"][i, :n])
-            if features_too:
-                state = JudgeState(np.zeros(0, np.float32))
-                made[i, :n] = features_of(state, speech, arrays["samples"][i, :n])
-            counted[i, :n] = _counted(speech.probabilities)
-            if about_of[i]["kind"] == "false start":
-                # Up to its end it sounds as the sentence does that it was cut from.
-                counted[i, : BEFORE + round(about_of[i]["lasts"] / 0.032)] = False
-        features.append(made)
-        counts.append(counted)
-        voiced = arrays["probabilities"] >= NOTICED
-        noticed.append(np.where(voiced.any(1), voiced.argmax(1), voiced.shape[1]))
-    groups = [_group(each) for each in about]
-    sizes = {group: groups.count(group) for group in set(groups)}
-    shares = [SHARES.get(group, 0.01) / sizes[group] for group in groups]
-    weights = np.array(shares, np.float32)
-    labels = np.array([a["label"] == "interruption" for a in about], np.float32)
-    asked = np.concatenate(features)
-    return Overlaps(
-        asked,
-        np.concatenate(counts),
-        np.concatenate(noticed),
-        np.concatenate(lengths),
-        labels,
-        weights / weights.mean(),
-        np.repeat((labels * (1 - 2 * DOUBT) + DOUBT)[:, None], asked.shape[1], axis=1),
-        about,
-    )
-
-
-def _group(about: dict[str, Any]) -> tuple[str, str]:
-    kind = about["label"]
-    if about["kind"] == "own":
-        return kind, "own"
-    if about["kind"] == "false start":
-        kind = "false start"
-    elif kind == "interruption" and "short" in about["kind"]:
-        kind = "short"
-    return kind, about["origin"]
-
-
-def _counted(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    voiced = np.flatnonzero(probabilities >= NOTICED)
-    counted = np.zeros(len(probabilities), bool)
-    if len(voiced):
-        counted[voiced[0] : voiced[-1] + 1 + round(HELD / 0.032)] = True
-    return counted
-
-
 class Net(nn.Module):
     """What :class:`bargein.backends.gru.Network` computes for one seed."""
 
-    def __init__(self, mean: torch.Tensor, scale: torch.Tensor) -> None:
+    def __init__(self, mean: torch.Tensor, scale: torch.Tensor, width: int = WIDTH) -> None:
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
-        self.front = nn.Linear(FEATURES, WIDTH)
-        self.gru = nn.GRU(WIDTH, WIDTH, batch_first=True)
-        self.out = nn.Linear(WIDTH, 1)
+        self.front = nn.Linear(FEATURES, width)
+        self.gru = nn.GRU(width, width, batch_first=True)
+        self.out = nn.Linear(width, 1)
+        self.spell = nn.Linear(width, SPELT_PER_CHUNK * (len(ALPHABET) + 1))
         self.drop = nn.Dropout(DROPOUT)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.both(x)[0]
+
+    def both(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Scores (N, T), and what is heard: log-probabilities of signs, (N, 2 T, signs)."""
         x = (x - self.mean) * self.scale
+        if self.training:
+            x = _blinded(x)
         x = self.drop(torch.relu(self.front(self.drop(x))))
         x, _ = self.gru(x)
-        return torch.as_tensor(self.out(self.drop(x)).squeeze(-1))
+        x = self.drop(x)
+        signs = self.spell(x).reshape(len(x), -1, len(ALPHABET) + 1).log_softmax(-1)
+        return torch.as_tensor(self.out(x).squeeze(-1)), signs
 
     def take(self, arrays: Mapping[str, npt.NDArray[np.float32]]) -> None:
         """Go on from the weights that :meth:`arrays` gave."""
@@ -185,7 +104,8 @@ class Net(nn.Module):
             "out.bias": arrays["out_bias"][None],
         }
         self.load_state_dict(
-            {name: torch.tensor(np.asarray(value, np.float32)) for name, value in given.items()}
+            {name: torch.tensor(np.asarray(value, np.float32)) for name, value in given.items()},
+            strict=False,
         )
 
     def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
@@ -204,19 +124,30 @@ class Net(nn.Module):
         }
 
 
+def _blinded(x: torch.Tensor) -> torch.Tensor:
+    """Some overlaps without their spectrum, some without their activations: means instead."""
+    drawn = torch.rand(len(x), 1, 1)
+    spectrum = (drawn >= BLINDED).float()
+    activations = (drawn < 1 - BLINDED).float()
+    border, end = FEATURES - ACTIVATIONS - 4, FEATURES - 4
+    parts = (x[..., :border] * spectrum, x[..., border:end] * activations, x[..., end:])
+    return torch.cat(parts, dim=-1)
+
+
 def train(
     given: Overlaps,
     seed: int,
     epochs: int = EPOCHS,
     check: Overlaps | None = None,
     start: Mapping[str, npt.NDArray[np.float32]] | None = None,
+    width: int = WIDTH,
 ) -> Net:
     """Fit one network; from ``start``, an earlier one's arrays, at a tenth of the rate."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     rng = np.random.default_rng(seed)
     some = given.features[::4].astype(np.float32)[given.counts[::4]]
-    net = Net(torch.tensor(some.mean(0)), torch.tensor(1 / (some.std(0) + 0.02)))
+    net = Net(torch.tensor(some.mean(0)), torch.tensor(1 / (some.std(0) + 0.02)), width)
     rate = RATE
     if start is not None:
         net.take(start)
@@ -228,16 +159,20 @@ def train(
     average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(AVERAGED))
     for epoch in range(epochs):
         net.train()
-        began, total = time.time(), 0.0
+        began, total, spelled = time.time(), 0.0, 0.0
         order = rng.permutation(len(given.labels))
         for at in range(0, len(order) - size + 1, size):
-            x, counts, targets, weights = _batch(given, order[at : at + size], rng)
-            scores = net(x)
+            chosen = order[at : at + size]
+            x, counts, targets, weights, spelt = _batch(given, chosen, rng)
+            scores, signs = net.both(x)
             losses = nn.functional.binary_cross_entropy_with_logits(
                 scores, targets, reduction="none"
             )
             per = (losses * counts).sum(1) / counts.sum(1).clamp(min=1)
             loss = (per * weights).mean()
+            spelling = nn.functional.nll_loss(signs.transpose(1, 2), spelt, ignore_index=UNKNOWN)
+            spelled += spelling.item()
+            loss = loss + SPELLING * spelling
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -245,7 +180,8 @@ def train(
             schedule.step()
             average.update_parameters(net)
             total += loss.item()
-        said = f"epoch {epoch + 1}: loss {total / (len(order) // size):.3f}"
+        count = len(order) // size
+        said = f"epoch {epoch + 1}: loss {total / count:.3f}, spelling {spelled / count:.3f}"
         if check is not None and (epoch % 3 == 2 or epoch == epochs - 1):
             said += f", validation {loss_of(net, check):.3f}, averaged "
             said += f"{loss_of(average.module, check):.3f}"
@@ -255,30 +191,53 @@ def train(
 
 def _batch(
     given: Overlaps, chosen: npt.NDArray[np.int64], rng: np.random.Generator
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     # Most are decided within a second: every other batch is spared the rest.
     longest = min(int(given.lengths[chosen].max()), ROWS if rng.random() < 0.5 else CROPPED)
     x = given.features[chosen, :longest].astype(np.float32)
     counts = given.counts[chosen, :longest].astype(np.float32)
     targets = given.targets[chosen, :longest].copy()
-    for i, move in enumerate(rng.integers(JITTER[0], JITTER[1] + 1, len(chosen))):
-        if rng.random() < 0.5 or move == 0:
+    spelt = given.spelt[chosen, : SPELT_PER_CHUNK * longest].copy()
+    moved = rng.integers(JITTER[0], JITTER[1] + 1, len(chosen))
+    moved[rng.random(len(chosen)) < 0.5] = 0
+    for i, move in enumerate(moved):
+        if move == 0:
             continue
         time_feature = x[i, :, -1].copy()
         x[i], counts[i] = np.roll(x[i], -move, axis=0), np.roll(counts[i], -move)
         targets[i] = np.roll(targets[i], -move)
+        spelt[i] = np.roll(spelt[i], -SPELT_PER_CHUNK * move)
         x[i, :, -1] = time_feature
         if move > 0:
             x[i, -move:], counts[i, -move:] = 0, 0
+            spelt[i, -SPELT_PER_CHUNK * move :] = UNKNOWN
         else:
             x[i, :-move], counts[i, :-move] = x[i, -move], 0
+            spelt[i, : -SPELT_PER_CHUNK * move] = UNKNOWN
     counts = counts * np.interp(np.cumsum(counts, axis=1) * 0.032, *np.array(AGES).T)
     return (
         torch.from_numpy(x),
         torch.from_numpy(counts.astype(np.float32)),
         torch.from_numpy(targets),
         torch.from_numpy(given.weights[chosen]),
+        torch.from_numpy(spelt),
     )
+
+
+def taught(given: Overlaps, folder: Path) -> Overlaps:
+    """The same overlaps, with targets between their labels and what a folder's networks say."""
+    said = []
+    for path in sorted(folder.glob("seed-*.npz")):
+        with np.load(path) as file:
+            width = len(file["out"])
+            net = Net(torch.zeros(FEATURES), torch.ones(FEATURES), width)
+            net.take({name: file[name] for name in SHIPPED})
+        said.append(scores_of(net.eval(), given))
+    if not said:
+        raise SystemExit(f"no seed-*.npz in {folder}; expected networks that training.train wrote")
+    thought = 1 / (1 + np.exp(-np.mean(said, axis=0)))
+    targets = (1 - TAUGHT) * given.targets + TAUGHT * thought
+    return attrs.evolve(given, targets=targets.astype(np.float32))
 
 
 def scores_of(net: Net, given: Overlaps) -> npt.NDArray[np.float32]:
@@ -310,16 +269,20 @@ def main() -> None:
     parser.add_argument("--seed", type=int, action="append", required=True)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--start", type=Path, help="a shipped file of weights to go on from")
+    parser.add_argument("--width", type=int, default=WIDTH)
+    parser.add_argument("--teachers", type=Path, help="a folder of networks to learn from as well")
     arguments = parser.parse_args()
     arguments.into.mkdir(parents=True, exist_ok=True)
     given, check = read(arguments.set, "train"), read(arguments.set, "validate")
     print(f"{len(given.labels)} overlaps to train on, {len(check.labels)} to validate", flush=True)
+    if arguments.teachers is not None:
+        given = taught(given, arguments.teachers)
     start = None
     if arguments.start is not None:
         with np.load(arguments.start) as file:
             start = {name: file[name][0].astype(np.float32) for name in SHIPPED}
     for seed in arguments.seed:
-        net = train(given, seed, arguments.epochs, check, start)
+        net = train(given, seed, arguments.epochs, check, start, arguments.width)
         np.savez(
             arguments.into / f"seed-{seed}.npz",
             **net.arrays(),

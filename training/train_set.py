@@ -2,7 +2,7 @@
 
     python -m training.train_set SOURCES INTO --part train --group spoken
 
-Every sound is mixed three times (level, room, pitch, line, echo, noise, lost packets: the tables
+Every sound is mixed a few times (level, room, pitch, line, echo, noise, lost packets: the tables
 below) and played to the machine at the library's defaults, so the VAD, the echo gate, the tracker
 and the windows are those of a call. What is kept of each overlap is one row of ``INTO/PART.npz``:
 the chunks from :data:`BEFORE` before the onset on, their activations, probabilities and samples.
@@ -23,7 +23,7 @@ import numpy.typing as npt
 from bargein.backends.gru import BEFORE
 from bargein.core import Prediction, Window
 from bargein.vad.track import CHUNK, Speech
-from training import conversation, recordings, train_sounds
+from training import conversation, flite, phonemes, recordings, train_sounds
 from training.mixing import Sound
 from training.replay import play
 from training.sound import (
@@ -43,14 +43,15 @@ from training.sound import (
 from training.synthesise import Kokoro
 from training.utterances import Part
 
-Group = Literal["spoken", "recorded", "acted"]
-GROUPS: tuple[Group, ...] = ("spoken", "recorded", "acted")
-"""What is synthesised, actors' lines, and all else: what isn't synthesised can be mixed before."""
+Group = Literal["spoken", "recorded", "acted", "flite"]
+GROUPS: tuple[Group, ...] = ("spoken", "recorded", "acted", "flite")
+"""What Kokoro says, all that is recorded, actors' lines; what Flite says, in training alone."""
 
-MIXES: dict[Group, int] = {"spoken": 2, "recorded": 2, "acted": 2}
-"""Times that each sound is mixed."""
+MIXES: dict[Group, int] = {"spoken": 3, "recorded": 2, "acted": 2, "flite": 1}
+"""Times that each sound is mixed for training; :data:`VALIDATE_MIXES` for validation."""
+VALIDATE_MIXES = 2
 
-GROUP_SEEDS: dict[Group, int] = {"recorded": 0, "spoken": 1, "acted": 2}
+GROUP_SEEDS: dict[Group, int] = {"recorded": 0, "spoken": 1, "acted": 2, "flite": 3}
 
 FALSE_STARTS: dict[Part, int] = {"train": 150, "validate": 40}
 """Of actors' lines."""
@@ -62,8 +63,8 @@ SNR = (10.0, 45.0)
 ECHO = (-32.0, -18.0)
 """dB of the agent's leak against the agent, in :data:`ECHO_SHARE` of all mixes."""
 ECHO_SHARE = 0.4
-TEMPO = (0.92, 1.09)
-"""Pitch and tempo together."""
+TEMPO: dict[Part, tuple[float, float]] = {"train": (0.83, 1.2), "validate": (0.92, 1.09)}
+"""Pitch, vocal tract and tempo together: from a big man to a child, for training."""
 ULAW_SHARE = 0.5
 ROOM_SHARE = 0.4
 ROOM = (0.15, 0.5)
@@ -98,7 +99,7 @@ def mix(
     sound: Sound | None,
     agent: Audio,
     *,
-    tempo: tuple[float, float] = TEMPO,
+    tempo: tuple[float, float] = TEMPO["train"],
     echo: float | None = None,
     ulaw: bool | None = None,
     ungated: float = UNGATED_SHARE,
@@ -232,6 +233,10 @@ def sounds(kokoro: Kokoro, sources: Path, part: Part, group: Group) -> Iterator[
             yield from conversation.acted_backchannels(sources, part)
         yield from conversation.acted_false_starts(rng, sources, part, FALSE_STARTS[part])
         return
+    if group == "flite":
+        if part == "train":
+            yield from flite.spoken(rng, sources)
+        return
     yield from train_sounds.computed_hums(rng, 48 if few else 400)
     yield from train_sounds.real_interruptions(rng, sources, part)
     yield from train_sounds.real_backchannels(rng, sources, part, 60 if few else 300)
@@ -246,15 +251,17 @@ def rows(
     """Every overlap of one process's share of the clips, and what is known of it."""
     agents = agents_of(sources, AGENTS[part])
     kokoro = Kokoro(sources)
+    mixes = MIXES[group] if part == "train" else VALIDATE_MIXES
     for number, sound in enumerate(sounds(kokoro, sources, part, group)):
         if number % of != share:
             continue
-        for take in range(MIXES[group]):
+        spoken = "" if sound is None else phonemes.of_sound(kokoro, sound)
+        for take in range(mixes):
             rng = np.random.default_rng([8, 2, part == "train", GROUP_SEEDS[group], number, take])
             name = sorted(agents)[int(rng.integers(len(agents)))]
             if sound is not None and name.split("-")[0] == sound.speaker.split("-")[0]:
                 name = next(n for n in sorted(agents) if n != name)
-            mixed = mix(rng, sound, reading(rng, agents[name]))
+            mixed = mix(rng, sound, reading(rng, agents[name]), tempo=TEMPO[part])
             for overlap in overlaps(mixed):
                 label = label_of(None if sound is None else sound.label, mixed, overlap)
                 if label is None:
@@ -266,6 +273,7 @@ def rows(
                         "label": label,
                         "kind": "echo" if sound is None else sound.kind,
                         "text": "" if sound is None else sound.text,
+                        "phonemes": spoken,
                         "voice": "" if sound is None else sound.speaker,
                         "language": "" if sound is None else sound.language,
                         "origin": "real" if sound is None else sound.origin,

@@ -77,6 +77,7 @@ def joined(rng: np.random.Generator, sounds: list[Sound], count: int) -> Iterato
     by_voice: dict[str, dict[str, list[Sound]]] = {}
     for sound in sounds:
         for voice in sound.speaker.split("+"):
+            voice = voice.split(":")[0]
             by_voice.setdefault(voice, {}).setdefault(sound.label, []).append(sound)
     voices = sorted(v for v, labels in by_voice.items() if len(labels) == 2)
     for number in range(count if voices else 0):

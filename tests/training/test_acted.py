@@ -1,4 +1,4 @@
-"""Reading two games' speech: the packing, and the text beside it."""
+"""Reading three games' speech: the packing, and the text beside it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.acted import Queen, Sky, unpack, words_of
+from training.acted import Drascula, Queen, Sky, unpack, words_of
 
 
 class Packer:
@@ -85,7 +85,7 @@ def test_a_wrong_size_or_code_shows() -> None:
 
 
 def test_missing_packages_say_how_to_get_them(tmp_path: Path) -> None:
-    for make in (Queen, Sky):
+    for make in (Queen, Sky, Drascula):
         with pytest.raises(FileNotFoundError, match=r"python -m training\.fetch"):
             make(tmp_path)
 
@@ -138,3 +138,39 @@ def test_sky_samples_are_found_by_number(tmp_path: Path) -> None:
 
 def test_words_are_compared_without_marks() -> None:
     assert words_of("Yeah... it's OK!") == "yeah it's ok"
+
+
+def _table(*texts: bytes) -> bytes:
+    """One character's lines, the same in all six languages, as the game keeps them."""
+    block = b"\0\0"
+    for text in (b"", *texts):
+        # Two bytes tell how far the next line is; lines begin at multiples of four.
+        held = text + b"\0" * (4 - (len(text) + 2) % 4)
+        block += struct.pack(">H", len(held) + 2) + held
+    return struct.pack(">H", 1 + len(texts)) + 6 * (struct.pack(">H", len(block)) + block)
+
+
+def test_a_file_for_each_line_and_a_table_of_words(tmp_path: Path) -> None:
+    folder = tmp_path / "deb/drascula/usr/share/scummvm/drascula/en"
+    folder.mkdir(parents=True)
+    tables = [
+        [b"THAT'S THE SECOND BIGGEST DOOR I'VE SEEN IN MY LIFE", b"NOT REALLY"],
+        [b"HEY IGOR"],
+        *([b"HI"] for _ in range(8)),
+    ]
+    raw = b"DRASCULA" + b"".join(_table(*texts) for texts in tables)
+    (folder / "drascula.dat").write_bytes(raw)
+    (folder / "2.ALS").write_bytes(bytes([128] * 5_512 + [255] * 5_513))
+    (folder / "D1.ALS").write_bytes(bytes([128] * 100))
+
+    game = Drascula(tmp_path)
+    lines = game.lines()
+
+    assert [(line.name, line.who, line.text) for line in lines] == [
+        ("2", "hacker", "Not really"),
+        ("D1", "drascula", "Hey igor"),
+    ]
+    heard = game.audio(lines[0])
+    assert len(heard) == 16_000
+    assert abs(heard[:7_000]).max() < 0.1
+    assert heard[9_000:15_000].min() > 0.9
