@@ -163,7 +163,8 @@ def curve(points_of: Sequence[Mapping[str, float]]) -> str:
 def moments(found: Mapping[str, Any]) -> str:
     """One decision so long after the onset."""
     body = []
-    for ours, theirs in zip(found["moments"], found["sustained moments"], strict=True):
+    earlier, sustained = found["before"]["moments"], found["sustained moments"]
+    for ours, old, theirs in zip(found["moments"], earlier, sustained, strict=True):
         body.append(
             (
                 milliseconds(ours["seconds"]),
@@ -171,18 +172,20 @@ def moments(found: Mapping[str, Any]) -> str:
                     number(ours[k])
                     for k in ("auc", "precision at recall 0.95", "precision at recall 1")
                 ),
+                number(old["auc"]),
                 *(number(theirs[k]) for k in ("auc", "precision at recall 0.95")),
             )
         )
     head = (
         *("ms after the onset", "area under the curve", "precision at recall .95", "at 1.0"),
-        *("sustained: area", "sustained: precision at .95"),
+        *("the weights before: area", "sustained: area", "sustained: precision at .95"),
     )
     return table(head, body)
 
 
 def equal(found: Mapping[str, Any]) -> str:
     """False positives of both judges at the same recall."""
+    before = found["before"]["at equal recall"]
     body = [
         (
             number(row["recall"]),
@@ -191,10 +194,14 @@ def equal(found: Mapping[str, Any]) -> str:
                 for what in ("backchannel", "noise")
                 for who in ("learned", "sustained")
             ),
+            number(old["learned backchannel"]),
         )
-        for row in found["at equal recall"]
+        for row, old in zip(found["at equal recall"], before, strict=True)
     ]
-    head = ("recall", "backchannels: learned", "sustained", "noise: learned", "sustained")
+    head = (
+        *("recall", "backchannels: learned", "sustained", "noise: learned", "sustained"),
+        "backchannels: the weights before",
+    )
     return table(head, body)
 
 

@@ -80,7 +80,7 @@ def times_of(clip: LabelledClip, backend: LearnedBackend) -> Iterator[dict[str, 
         *(caller, agent, clip.agent_start, watch),
         default_threshold=backend.default_threshold,
         activations=True,
-        frame=RATE // 2,
+        frame=RATE // 20,
     )
     for times in watch.times.values():
         if clip.onset <= times.get("decided", 0.0) <= clip.end + AFTERMATH:

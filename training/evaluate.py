@@ -392,6 +392,8 @@ def main() -> None:
         balanced = OPERATING_POINTS["balanced"]
         found["before"] = {"weights": earlier.network.digest}
         found["before"] |= figures(heard["before"], balanced)
+        found["before"]["moments"] = moments(heard["before"])
+        found["before"]["at equal recall"] = at_equal_recall(heard["before"], heard["sustained"])
     arguments.into.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     for name in ("cautious", "balanced", "eager"):
         print(name, found["points"][name]["delay"])

@@ -40,9 +40,9 @@ PRICES = {"missed": 1.3, "backchannels": 1.0, "noise": 0.7, "delay": 0.4}
 of median delay. Missing somebody costs more than stopping for a "yeah"."""
 
 WEIGHTS = {
-    "interruptions, short": 0.08,
-    "interruptions, synthetic": 0.37,
-    "interruptions, real": 0.55,
+    "interruptions, short": 0.14,
+    "interruptions, synthetic": 0.34,
+    "interruptions, real": 0.52,
     "backchannels, synthetic": 0.7,
     "backchannels, real": 0.3,
 }

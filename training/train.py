@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -55,7 +55,7 @@ BLINDED = 0.05
 """Share of overlaps in which the network doesn't get the spectrum, and as many in which it doesn't
 get the VAD's activations: neither alone is to be trusted."""
 
-TAUGHT = 0.5
+TAUGHT = 0.6
 """Of what is asked for, so much is what the teachers think, where there are any."""
 
 CROPPED = BEFORE + 36
@@ -65,7 +65,9 @@ CROPPED = BEFORE + 36
 class Net(nn.Module):
     """What :class:`bargein.backends.gru.Network` computes for one seed."""
 
-    def __init__(self, mean: torch.Tensor, scale: torch.Tensor, width: int = WIDTH) -> None:
+    def __init__(
+        self, mean: torch.Tensor, scale: torch.Tensor, width: int = WIDTH, dropout: float = DROPOUT
+    ) -> None:
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
@@ -73,7 +75,7 @@ class Net(nn.Module):
         self.gru = nn.GRU(width, width, batch_first=True)
         self.out = nn.Linear(width, 1)
         self.spell = nn.Linear(width, SPELT_PER_CHUNK * (len(ALPHABET) + 1))
-        self.drop = nn.Dropout(DROPOUT)
+        self.drop = nn.Dropout(dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.both(x)[0]
@@ -141,6 +143,7 @@ def train(
     check: Overlaps | None = None,
     start: Mapping[str, npt.NDArray[np.float32]] | None = None,
     width: int = WIDTH,
+    dropout: float = DROPOUT,
 ) -> Net:
     """Fit one network; from ``start``, an earlier one's arrays, at a tenth of the rate."""
     torch.manual_seed(seed)
@@ -149,7 +152,7 @@ def train(
     if start is not None:
         width = len(start["out"])
     some = given.features[::4].astype(np.float32)[given.counts[::4]]
-    net = Net(torch.tensor(some.mean(0)), torch.tensor(1 / (some.std(0) + 0.02)), width)
+    net = Net(torch.tensor(some.mean(0)), torch.tensor(1 / (some.std(0) + 0.02)), width, dropout)
     rate = RATE
     if start is not None:
         net.take(start)
@@ -226,17 +229,17 @@ def _batch(
     )
 
 
-def taught(given: Overlaps, folder: Path) -> Overlaps:
-    """The same overlaps, with targets between their labels and what a folder's networks say."""
+def taught(given: Overlaps, folders: Sequence[Path]) -> Overlaps:
+    """The same overlaps, with targets between their labels and what some networks say of them."""
     said = []
-    for path in sorted(folder.glob("seed-*.npz")):
+    for path in [path for folder in folders for path in sorted(folder.glob("seed-*.npz"))]:
         with np.load(path) as file:
             width = len(file["out"])
             net = Net(torch.zeros(FEATURES), torch.ones(FEATURES), width)
             net.take({name: file[name] for name in SHIPPED})
         said.append(scores_of(net.eval(), given))
     if not said:
-        raise SystemExit(f"no seed-*.npz in {folder}; expected networks that training.train wrote")
+        raise SystemExit(f"no seed-*.npz in {folders}; expected networks that training.train wrote")
     thought = 1 / (1 + np.exp(-np.mean(said, axis=0)))
     targets = (1 - TAUGHT) * given.targets + TAUGHT * thought
     return attrs.evolve(given, targets=targets.astype(np.float32))
@@ -272,7 +275,10 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--start", type=Path, help="a shipped file of weights to go on from")
     parser.add_argument("--width", type=int, default=WIDTH)
-    parser.add_argument("--teachers", type=Path, help="a folder of networks to learn from as well")
+    parser.add_argument("--dropout", type=float, default=DROPOUT)
+    parser.add_argument(
+        "--teachers", type=Path, action="append", help="a folder of networks to learn from as well"
+    )
     arguments = parser.parse_args()
     arguments.into.mkdir(parents=True, exist_ok=True)
     given, check = read(arguments.set, "train"), read(arguments.set, "validate")
@@ -284,7 +290,7 @@ def main() -> None:
         with np.load(arguments.start) as file:
             start = {name: file[name][0].astype(np.float32) for name in SHIPPED}
     for seed in arguments.seed:
-        net = train(given, seed, arguments.epochs, check, start, arguments.width)
+        net = train(given, seed, arguments.epochs, check, start, arguments.width, arguments.dropout)
         np.savez(
             arguments.into / f"seed-{seed}.npz",
             **net.arrays(),
