@@ -118,7 +118,8 @@ class Warnings(logging.Handler):
 
     def wait(self, number: int = 1) -> list[str]:
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.messages) >= number, WAIT)
+            found = self._changed.wait_for(lambda: len(self.messages) >= number, WAIT)
+            assert found, self.messages
             return list(self.messages)
 
 
