@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import signal
 import sys
+import textwrap
 import threading
 import time
 from pathlib import Path
@@ -39,6 +40,9 @@ _QUIET = 1.5
 
 _LONGEST = 15.0
 """Seconds after which it does so on a line that is never quiet."""
+
+_MOST_TOLD = 160
+"""Characters that are shown of what a network tells of a call: two lines of a terminal."""
 
 _LOOK = 0.1
 """Seconds between looks at who has the floor."""
@@ -202,7 +206,8 @@ class DemoAgent:
 
     def _attend(self, call: Call, floor: _Floor, recorder: Any) -> None:
         """See one call through, on its own thread."""
-        self._say(call, 0.0, "answered" + "".join(f", {k} {v!r}" for k, v in call.details.items()))
+        details = "".join(f", {name} {value!r}" for name, value in call.details.items())
+        self._say(call, 0.0, "answered" + textwrap.shorten(details, _MOST_TOLD, placeholder=" …"))
         self._read_out(call)
         silent = False
         try:
