@@ -242,13 +242,19 @@ def _parts(results: Results, held_out: float, seed: int) -> tuple[Results, Resul
         raise MissingExtraError("tuning", "evaluate") from error
     import warnings
 
+    interruption = results.of("interruption")
+
+    def is_mixed(part: Any) -> bool:
+        return bool(interruption[part].any() and not interruption[part].all())
+
     split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class of fewer labels than folds
-        searched, kept = next(split.split(results.label, results.label, results.group))
-    real = results.of("interruption")[searched]
-    if not real.any() or real.all():
-        what = "no interruption" if not real.any() else "nothing but interruptions"
+        parted = list(split.split(results.label, results.label, results.group))
+    # Where calls are few a part may lack a class; which one is, differs by scikit-learn's version.
+    searched, kept = max(parted, key=lambda parts: (is_mixed(parts[0]), is_mixed(parts[1])))
+    if not is_mixed(searched):
+        what = "nothing but interruptions" if interruption[searched].any() else "no interruption"
         raise DatasetError(f"the calls to be searched hold {what}: there is nothing to weigh")
     return _columns(results, searched), _columns(results, kept)
 
