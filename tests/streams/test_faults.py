@@ -34,9 +34,13 @@ def refusing(transport: str, line: str, body: str = "", *headers: str) -> Servic
 
 def goes_on(service: Service, caller: Caller) -> None:
     """What was said meanwhile isn't lost: the newest window is judged, in the same overlap."""
-    while (heard := caller.speak_until(service.heard)).answered:
-        pass
-    heard.reply(True)
+    answered = False
+    while not answered:
+        heard = caller.speak_until(service.heard)
+        if not heard.answered:
+            with contextlib.suppress(OSError):  # given up, with another connection that was lost
+                heard.reply(True)
+                answered = True
     assert caller.outcome() == ("interruption", None)
     assert caller.errors.empty()
 
