@@ -22,7 +22,7 @@ from bargein.core.verdicts import is_positive
 from bargein.core.window import WINDOW_RATE
 from bargein.drivers.protocol import Driver, Host
 from bargein.errors import APIError, APIStatusError, APITimeoutError, OptionError
-from bargein.runtime.reactor import Pollable
+from bargein.runtime.poller import Pollable
 from bargein.runtime.waker import Waker
 from bargein.streams import (
     CALL_IN_FLIGHT,

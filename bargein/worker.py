@@ -28,7 +28,9 @@ from bargein.core.turns import Turns
 from bargein.drivers.protocol import Driver, Host
 from bargein.errors import APIError, BargeinError, StateError
 from bargein.runtime.latch import Latch
-from bargein.runtime.reactor import Handle, Pollable, Reactors, reactors
+from bargein.runtime.poller import Pollable
+from bargein.runtime.reactor import Handle
+from bargein.runtime.reactors import Reactors, reactors
 
 __all__ = ["Outlet", "Worker"]
 

@@ -27,7 +27,7 @@ from bargein.core import AgentSpeechStarted, JudgeSettings, OverlapSpeechStarted
 from bargein.core.connect_options import APIConnectOptions
 from bargein.core.inbox import Inbox
 from bargein.core.setup import CallSetup
-from bargein.runtime.reactor import Reactors
+from bargein.runtime.reactors import Reactors
 from bargein.streams import websocket_driver
 from bargein.worker import Outlet, Worker
 from benchmarks.client_floor import Bare

@@ -29,8 +29,8 @@ from bargein.core import (
 )
 from bargein.core.verdicts import Reason
 from bargein.errors import APIError
+from bargein.runtime.poller import Pollable
 from bargein.runtime.pool import Job, Lane, Pool
-from bargein.runtime.reactor import Pollable
 
 from .protocol import Host
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from bargein.core import Input, Judge, Settings, State, Window
 from bargein.core.verdicts import Reason
 from bargein.errors import APIError
-from bargein.runtime.reactor import Pollable
+from bargein.runtime.poller import Pollable
 
 __all__ = ["Driver", "Host"]
 

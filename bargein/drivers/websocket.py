@@ -46,8 +46,8 @@ from bargein.core.verdicts import Reason
 from bargein.core.websocket_connection import WebSocketConnection as WebSocketLife
 from bargein.core.window import Checked
 from bargein.errors import APIConnectionError, APIError, ProtocolError
+from bargein.runtime.poller import Pollable
 from bargein.runtime.pool import Job, Lane, Pool
-from bargein.runtime.reactor import Pollable
 from bargein.wire import websocket_frames as frames
 from bargein.wire.messages import (
     InterruptionWSDetectedMessage,

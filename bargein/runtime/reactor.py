@@ -7,39 +7,29 @@ in one go. What it runs are *tasks*: their steps never block.
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import itertools
 import logging
-import os
 import select
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from .pool import Pool, listener_pool
+from .poller import Pollable, Poller
 from .waker import Waker
 
-__all__ = ["Handle", "Pollable", "Reactors", "Task", "lend", "reactors"]
+if TYPE_CHECKING:
+    from .reactors import Reactors
+
+__all__ = ["Handle", "Reactor", "Task", "lend"]
 
 logger = logging.getLogger("bargein")
 
 LOOK = 0.00025
 """Seconds of turns after which a reactor looks for what has come meanwhile: a look costs 3 us. When
 forty calls' audio falls due at once their turns take 10 ms; a reply needn't wait for them."""
-
-REACTORS = 1
-"""Threads a process. Python's steps hold the interpreter's lock, so a second thread runs beside the
-first for the kernel's part alone, and costs more in hand-overs of the lock than that brings."""
-
-
-class Pollable(Protocol):
-    """Something with a descriptor."""
-
-    def fileno(self) -> int:
-        """Return the descriptor; -1 once it is closed."""
 
 
 class Task(Protocol):
@@ -141,7 +131,7 @@ class Reactor:
         self._waker = Waker()
         # Reentrant: the garbage collector, or a signal's handler, may close a stream from here.
         self._rousing = threading.RLock()
-        self._poller = _Poller(use_epoll)
+        self._poller = Poller(use_epoll)
         self._poller.register(self._waker.fileno(), select.POLLIN)
         self._watched: dict[int, tuple[Handle, Pollable]] = {}
         """Who is interested in a descriptor, and as what."""
@@ -355,35 +345,6 @@ class Reactor:
             logger.exception("what a reactor called failed")
 
 
-class _Poller:
-    """``epoll`` where there is one, else ``poll``, by the same calls. Timeouts are in seconds."""
-
-    def __init__(self, use_epoll: bool) -> None:
-        self._epoll: Any = select.epoll() if use_epoll else None
-        self._poll: Any = None if use_epoll else select.poll()
-        poller: Any = self._epoll or self._poll
-        self.register, self.modify = poller.register, poller.modify
-
-    def poll(self, timeout: float | None) -> list[tuple[int, int]]:
-        """Wait for events, at most ``timeout`` seconds (``None``: for ever)."""
-        events: list[tuple[int, int]]
-        if self._epoll is not None:
-            events = self._epoll.poll(timeout)
-        else:
-            events = self._poll.poll(None if timeout is None else timeout * 1e3)
-        return events
-
-    def unregister(self, fd: int) -> None:
-        """Take a descriptor off, closed or not."""
-        with contextlib.suppress(OSError):  # closed: epoll has forgotten it by itself
-            (self._epoll or self._poll).unregister(fd)
-
-    def close(self) -> None:
-        """Give epoll's own descriptor back."""
-        if self._epoll is not None:
-            self._epoll.close()
-
-
 _here = threading.local()
 """``reactor``: which one the thread is."""
 
@@ -399,81 +360,3 @@ def lend(call: Callable[[], None]) -> bool:
         return False
     reactor.lend(call)
     return True
-
-
-class Reactors:
-    """At most ``size`` reactors, started with their first task, gone with their last. Thread-safe.
-
-    ``name`` begins their first threads' names; the ``others`` take over when one is lent.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        size: int,
-        *,
-        others: Pool = listener_pool,
-        use_epoll: bool = hasattr(select, "epoll"),
-    ) -> None:
-        self.name = name
-        self.size = size
-        self.others = others
-        self._use_epoll = use_epoll
-        self._numbers = itertools.count(1)
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget all: what a child must do after a fork."""
-        self._lock = threading.Lock()
-        self._reactors: list[Reactor] = []
-
-    def add(self, task: Task) -> None:
-        """Run a task until it is over. Raises ``RuntimeError`` if no thread can be started."""
-        with self._lock:
-            reactor = self._choose()
-            task.handle = handle = Handle(reactor, task)
-            reactor.tasks.add(handle)
-        handle.wake()
-
-    def _choose(self) -> Reactor:
-        if self._reactors:
-            least = min(self._reactors, key=lambda reactor: len(reactor.tasks))
-            if len(self._reactors) >= self.size or not least.tasks:
-                return least
-        reactor = Reactor(self, f"{self.name}-{next(self._numbers)}", use_epoll=self._use_epoll)
-        try:
-            reactor.start()  # it can't retire before its first task: the lock is held
-        except BaseException:
-            reactor.close()
-            raise
-        self._reactors.append(reactor)
-        return reactor
-
-    def leave(self, reactor: Reactor, handle: Handle) -> None:
-        """One of a reactor's tasks has ended."""
-        with self._lock:
-            reactor.tasks.discard(handle)
-
-    def retire(self, reactor: Reactor) -> bool:
-        """Take a reactor out of service if no task came meanwhile; return whether it is."""
-        with self._lock:
-            if reactor.tasks:
-                return False
-            self._remove(reactor)
-            return True
-
-    def give_up(self, reactor: Reactor) -> list[Handle]:
-        """Take a reactor that can't go on out of service; return the tasks that it leaves."""
-        with self._lock:
-            self._remove(reactor)
-            return list(reactor.tasks)
-
-    def _remove(self, reactor: Reactor) -> None:
-        if reactor in self._reactors:  # it isn't where Ctrl-C came while it was started
-            self._reactors.remove(reactor)
-
-
-reactors = Reactors("bargein-reactor", REACTORS)
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=reactors.reset)

@@ -27,7 +27,7 @@ from bargein.core.pipeline import Pipeline
 from bargein.core.taps import Tap
 from bargein.drivers.protocol import Host
 from bargein.errors import APIError
-from bargein.runtime.reactor import Pollable
+from bargein.runtime.poller import Pollable
 from bargein.worker import Outlet
 
 from .clock import FakeClock, Timer

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from bargein.runtime.pool import Pool
-from bargein.runtime.reactor import LOOK, Handle, Reactors, lend
+from bargein.runtime.reactor import LOOK, Handle, lend
+from bargein.runtime.reactors import Reactors
 from bargein.testing.sockets import BOUND
 from tests.fresh import run_fresh
 
@@ -387,7 +388,7 @@ def test_a_reactor_that_cannot_wait_ends_its_tasks_and_the_next_gets_another(
         reactors.add(task)
         task.expect("step")
     with monkeypatch.context() as patch:
-        patch.setattr("bargein.runtime.reactor._Poller.poll", broken)
+        patch.setattr("bargein.runtime.poller.Poller.poll", broken)
         tasks[0].wake()
         for task in tasks:
             while (line := task.log.get(timeout=BOUND)) == "step":
@@ -455,7 +456,7 @@ FORK = """
 import os, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 on: a fork with threads
 import threading
-from bargein.runtime.reactor import reactors
+from bargein.runtime.reactors import reactors
 from tests.runtime.test_reactor import Task, finish
 
 task = Task()

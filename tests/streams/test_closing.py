@@ -454,7 +454,7 @@ def test_a_stream_that_can_have_no_thread_ends_its_watchers(
         Recorder(tmp_path) as recorder,
         AdaptiveInterruptionDetector(backend=lambda window: [0.0]) as detector,
     ):
-        monkeypatch.setattr("bargein.runtime.reactor.Reactors.add", no_more)
+        monkeypatch.setattr("bargein.runtime.reactors.Reactors.add", no_more)
         with pytest.raises(RuntimeError):
             detector.stream(recorder=recorder)
     (folder,) = tmp_path.iterdir()
@@ -495,12 +495,12 @@ def test_a_lost_connection_is_polled_no_more_before_it_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where a child has a copy of it, epoll would tell of it for ever."""
-    from bargein.runtime.reactor import _Poller
+    from bargein.runtime.poller import Poller
     from bargein.testing.answers import drop
     from bargein.testing.server import ScriptedServer
 
     closed: list[int] = []
-    unregister = _Poller.unregister
+    unregister = Poller.unregister
 
     def tell(self: Any, fd: int) -> None:
         try:
@@ -509,7 +509,7 @@ def test_a_lost_connection_is_polled_no_more_before_it_is_closed(
             closed.append(fd)
         unregister(self, fd)
 
-    monkeypatch.setattr(_Poller, "unregister", tell)
+    monkeypatch.setattr(Poller, "unregister", tell)
     with ScriptedServer(drop) as server, server.detector() as detector, Caller(detector) as caller:
         caller.interrupt()
         server.lost.get(timeout=BOUND)
