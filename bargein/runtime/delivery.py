@@ -12,9 +12,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from bargein.core import OverlappingSpeechEvent
-
 from .pool import Pool, listener_pool
+from .queue import without_arrays
 from .reactor import lend
 
 __all__ = ["Delivery"]
@@ -81,9 +80,7 @@ class Delivery:
         events = self._events
         events.append(event)
         if len(events) > MAX_ARRAYS:
-            old = events[-MAX_ARRAYS - 1]
-            if isinstance(old, OverlappingSpeechEvent) and old.speech_input is not None:
-                events[-MAX_ARRAYS - 1] = old.without_arrays()
+            events[-MAX_ARRAYS - 1] = without_arrays(events[-MAX_ARRAYS - 1])
         if len(events) > MAX_WAITING:
             events.popleft()
             self.dropped += 1

@@ -98,7 +98,8 @@ class Listeners:
 class EventEmitter:
     """What can be listened to: ``overlapping_speech``, ``error`` and ``metrics_collected``.
 
-    Thread-safe. Listeners are called on a thread of their own pool, outside any lock, a stream's
+    Thread-safe. Listeners are called outside any lock, on a thread that runs no stream meanwhile
+    (of their pool, or the one that read the answer, once another has taken its place), a stream's
     events one after the other; they may call anything, ``close()`` too. One that raises, or takes
     over 100 ms, is logged and harms nobody.
     """

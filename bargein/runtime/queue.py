@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from bargein.errors import StreamEnded
 
-__all__ = ["EventQueue"]
+__all__ = ["EventQueue", "without_arrays"]
 
 logger = logging.getLogger("bargein")
 
@@ -50,7 +50,7 @@ class EventQueue(Generic[E]):
             if len(self._events) > self._arrays:
                 at = len(self._events) - self._arrays - 1
                 old, known = self._events[at]
-                self._events[at] = (_without_arrays(old), known)
+                self._events[at] = (without_arrays(old), known)
             self._changed.notify()
         if warn:
             logger.warning(
@@ -84,7 +84,7 @@ class EventQueue(Generic[E]):
         return len(self._events)
 
 
-def _without_arrays(event: Any) -> Any:
+def without_arrays(event: Any) -> Any:
     """Return an event without its windows; events of kinds that never had any as they are."""
     strip = getattr(event, "without_arrays", None)
     return event if strip is None else strip()
