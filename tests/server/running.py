@@ -87,9 +87,10 @@ def receive(client: websocket.WebSocket) -> dict[str, Any]:
 def close_code(client: websocket.WebSocket) -> int:
     """Read up to the CLOSE frame; its code."""
     while True:
-        opcode, data = client.recv_data(control_frame=True)
-        if opcode == 8:
-            return int.from_bytes(data[:2], "big")
+        # No answer to it: the server may have gone by then, and its reset would be an error here.
+        frame = client.recv_frame()
+        if frame.opcode == websocket.ABNF.OPCODE_CLOSE:
+            return int.from_bytes(frame.data[:2], "big")
 
 
 def token(key: str = KEY, secret: str = SECRET, *, age: float = 0.0) -> str:
