@@ -1,7 +1,9 @@
-"""How events reach users' listeners: in order for each stream, and at once.
+"""How events reach users' listeners: in order for each stream or call, and at once.
 
 A listener may block, and a reactor runs other streams as well. So a reactor's thread calls it only
 after another thread has become the reactor; who else delivers leaves it to a thread of a pool.
+Phone calls, whose listeners are told that they may take their time, each have a thread of their own
+(:func:`on_own_thread`): any number of them may block without taking the pool from the streams.
 """
 
 from __future__ import annotations
@@ -12,11 +14,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from .pool import Pool, listener_pool
+from .pool import listener_pool
 from .queue import without_arrays
 from .reactor import lend
 
-__all__ = ["Delivery"]
+__all__ = ["Delivery", "Run", "on_own_thread"]
 
 logger = logging.getLogger("bargein")
 
@@ -31,22 +33,43 @@ MAX_ARRAYS = 16
 """Of them, those that keep their windows: 1.5 MB."""
 
 
-class Delivery:
-    """A stream's events on their way to its listeners, one after the other. Thread-safe.
+Run = Callable[[Callable[[], None]], object]
+"""Has a call made that may take long, on some thread, soon."""
 
-    ``give`` is called with each, by a reactor's thread that has lent its place to another, or by
-    one of the pool's. An event that must wait because one before it takes over :data:`STUCK`
-    seconds is logged, once. Past :data:`MAX_WAITING` the oldest go; that is counted, and logged
-    once.
+
+def _lend_or_pool(call: Callable[[], None]) -> None:
+    if not lend(call):
+        listener_pool.call(call)
+
+
+def on_own_thread(name: str) -> Run:
+    """Have calls made on a thread that is started for each and ends with it."""
+
+    def run(call: Callable[[], None]) -> None:
+        try:
+            threading.Thread(target=call, name=name, daemon=True).start()
+        except RuntimeError:  # no thread can be had now; the pool makes do with those it has
+            listener_pool.call(call)
+
+    return run
+
+
+class Delivery:
+    """Events on their way to listeners, one after the other. Thread-safe.
+
+    ``give`` is called with each, on a thread of ``run``'s choice: unless given, a reactor's that
+    has lent its place to another, or one of the listeners' pool. An event that must wait because
+    one before it takes over :data:`STUCK` seconds is logged, once. Past :data:`MAX_WAITING` the
+    oldest go; that is counted, and logged once.
     """
 
     def __init__(
-        self, name: str, give: Callable[[object], object], pool: Pool = listener_pool
+        self, name: str, give: Callable[[object], object], run: Run = _lend_or_pool
     ) -> None:
         self.dropped = 0
         self._name = name
         self._give = give
-        self._pool = pool
+        self._run_soon = run
         self._events: deque[object] = deque()
         self._lock = threading.RLock()  # reentrant: see the worker's; held by itself: see Latch
         self._changed = threading.Condition(self._lock)
@@ -73,8 +96,8 @@ class Delivery:
                 self._name,
                 late,
             )
-        if first and not lend(self._run):
-            self._pool.call(self._run)
+        if first:
+            self._run_soon(self._run)
 
     def _append(self, event: object) -> None:
         events = self._events

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypeVar, overload
 
 from bargein.core import (
@@ -20,7 +20,7 @@ __all__ = ["EVENT_TYPES", "EventEmitter", "Listeners"]
 logger = logging.getLogger("bargein")
 
 EVENT_TYPES = ("overlapping_speech", "error", "metrics_collected")
-"""What can be listened for."""
+"""What a stream can be listened for."""
 
 SLOW = 0.1
 """Seconds. A listener that takes longer holds up its stream's next events and is worth a word."""
@@ -33,11 +33,16 @@ _Entry = tuple[Callable[[Any], object], bool]
 
 
 class Listeners:
-    """Who listens for what. Thread-safe; listeners are called outside any lock."""
+    """Who listens for what. Thread-safe; listeners are called outside any lock.
 
-    def __init__(self) -> None:
+    ``kinds``: what can be listened for. ``slow``: seconds from which on a listener is logged for
+    having taken them; ``None`` where it may take its time.
+    """
+
+    def __init__(self, kinds: Iterable[str] = EVENT_TYPES, *, slow: float | None = SLOW) -> None:
         self._lock = threading.RLock()  # for a signal's handler
-        self._listeners: dict[str, tuple[_Entry, ...]] = dict.fromkeys(EVENT_TYPES, ())
+        self._slow = slow
+        self._listeners: dict[str, tuple[_Entry, ...]] = dict.fromkeys(kinds, ())
 
     def on(self, kind: str, listener: Callable[[Any], object], *, once: bool = False) -> None:
         """Add a listener; ``once``: for the next event alone."""
@@ -73,7 +78,7 @@ class Listeners:
             except BaseException:  # SystemExit too: the thread isn't the listener's to end
                 logger.exception("%s: a listener for %r raised", who, kind)
             took = time.monotonic() - started
-            if took > SLOW:
+            if self._slow is not None and took > self._slow:
                 logger.warning("%s: a listener for %r took %.0f ms", who, kind, took * 1e3)
         return heard
 
@@ -87,11 +92,10 @@ class Listeners:
             self._listeners[kind] = tuple(rest)
             return True
 
-    @staticmethod
-    def _check(kind: str) -> None:
-        if kind not in EVENT_TYPES:
+    def _check(self, kind: str) -> None:
+        if kind not in self._listeners:
             raise OptionError(
-                f"there is no event {kind!r}; expected one of {', '.join(EVENT_TYPES)}"
+                f"there is no event {kind!r}; expected one of {', '.join(self._listeners)}"
             )
 
 

@@ -100,6 +100,20 @@ def test_one_that_is_slow_is_told_of(
     ]
 
 
+def test_other_kinds_and_as_slow_as_they_like(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    listeners = Listeners(("rang",), slow=None)
+    listeners.on("rang", lambda event: now.append(now.pop() + 60.0))
+    assert listeners.emit("rang", 1, "call-7")
+    assert now == [60.0]
+    assert not caplog.records
+    with pytest.raises(OptionError, match=f"no event '{KIND}'; expected one of rang"):
+        listeners.on(KIND, print)
+
+
 def test_they_may_change_the_listeners_and_so_may_others_meanwhile() -> None:
     listeners = Listeners()
     done = []

@@ -540,7 +540,31 @@ def test_a_listener_that_hangs_holds_a_bounded_number_of_events(
     go_on.set()
     assert done.wait(10)
     assert len(got) == 1 + 1024
-    assert caplog.text.count("a listener holds up") == 1
+    assert caplog.text.count("the oldest of 1024 events go unheard") == 1
+
+
+def test_windows_of_verdicts_that_a_hanging_listener_holds_up_are_let_go() -> None:
+    rig = Rig()
+    begun, go_on, done = threading.Event(), threading.Event(), threading.Event()
+    got: list[bool] = []
+
+    @rig.call.on("verdict")
+    def judged(event: CallEvent) -> None:
+        begun.set()
+        go_on.wait(10)
+        assert event.verdict is not None
+        got.append(event.verdict.speech_input is not None)
+        if len(got) == 31:
+            done.set()
+
+    window = np.zeros(48_000, np.int16)
+    rig.stream.verdict(Outcome.BACKCHANNEL, window=window)
+    assert begun.wait(10)
+    for _ in range(30):
+        rig.stream.verdict(Outcome.BACKCHANNEL, window=window)
+    go_on.set()
+    assert done.wait(10)
+    assert got == [True] + [False] * 14 + [True] * 16
 
 
 def test_listeners_run_on_a_thread_of_the_call() -> None:
