@@ -171,13 +171,13 @@ def test_nothing_to_judge_gives_nothing() -> None:
 
 def test_weights_are_read_once_and_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     reads = []
-    read = silero._read_weights
+    read = silero.read_weights
 
     def counting(rate: int) -> Any:
         reads.append(rate)
         return read(rate)
 
-    monkeypatch.setattr(silero, "_read_weights", counting)
+    monkeypatch.setattr(silero, "read_weights", counting)
     monkeypatch.setattr(SileroVad, "_cache", {})
     gate = threading.Barrier(8)
 
