@@ -147,10 +147,10 @@ def test_an_agent_that_begins_anew_is_doubted() -> None:
     agent = bursts(1, 6.0)
     echo = EchoCanceller(8000)
     echo.process(echo_of(agent, 400, 0.5)[:24_000], agent[:24_000])
-    sure = echo._doubt.copy()
+    sure = echo._path._doubt.copy()
     echo.moved()
-    assert (echo._doubt >= sure).all()
-    assert echo._doubt.sum() > sure.sum()
+    assert (echo._path._doubt >= sure).all()
+    assert echo._path._doubt.sum() > sure.sum()
 
     left = echo.process(echo_of(agent, 480, 0.5)[24_000:], agent[24_000:])
     assert level(left) < level(agent[24_000:]) - 30
