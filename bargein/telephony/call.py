@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bargein.audio import AudioFormat
@@ -17,27 +17,20 @@ from bargein.core import (
 )
 from bargein.errors import OptionError, StateError
 
-from .agent_turns import AgentTurns, PassageReached, PromptHeard, TurnBegan, TurnEvent
+from .agent import Agent
+from .agent_turns import TurnBegan, TurnEnded
 from .call_events import CallEvent, CallEventKind, CallEvents
 from .caller import CallerAudio
 from .ear import Ear
 from .echo import EchoOptions
 from .line import EndReason, Line
-from .pacer import Clear, Mark, Pacer, PacerAction, Passage, Write
+from .pacer import Passage
 from .policy import (
     AgentEnded,
-    AgentStarted,
     BargeInPolicy,
     CallerStarted,
     CallerStopped,
-    Duck,
     JudgeLost,
-    PassageStarted,
-    Pause,
-    PolicyAction,
-    PolicyInput,
-    PolicyMachine,
-    Stop,
     VerdictGiven,
 )
 from .prompt import LineEncoder, Part, Prompt
@@ -111,17 +104,7 @@ class Call:
         self._ticker = ticker or shared_ticker()
         self._lock = threading.RLock()
         """For all below. Never held while the stream is called: its thread may wait for us."""
-        self._pacer = Pacer(
-            line.format,
-            frame=line.frame,
-            paced_by_peer=line.paced_by_peer,
-            marks=line.marks,
-            latency=latency,
-        )
-        self._turns = AgentTurns(self._pacer)
-        self._policy = PolicyMachine(policy)
-        self._position = 0
-        """Samples of the caller's audio, and of its gaps."""
+        self._agent = Agent(line, policy, latency=latency, clock=clock, emit=self._emit)
         self._end_reason: EndReason | None = None
         self._stream_over = False
         self._judge_can_be_lost = not detector.has_fallback
@@ -144,12 +127,12 @@ class Call:
     @property
     def policy(self) -> BargeInPolicy:
         """What is done with a verdict; may be set at any time."""
-        return self._policy.policy
+        return self._agent.policy.policy
 
     @policy.setter
     def policy(self, policy: BargeInPolicy) -> None:
         with self._lock:
-            self._policy.policy = policy
+            self._agent.policy.policy = policy
 
     @property
     def details(self) -> Mapping[str, str]:
@@ -198,15 +181,15 @@ class Call:
             if self._end_reason is not None:
                 prompt._settle("stopped")
                 return prompt
-            self._turns.open(prompt)
+            self._agent.open(prompt)
         return prompt
 
     def stop(self) -> None:
         """Drop what the agent is saying, whatever the policy is."""
         with self._lock:
             # The turn is over for the policy, too; what it would undo is undone.
-            self._policy.handle(AgentEnded(), now=self._seconds)
-            self._stop("stopped by the program")
+            self._agent.policy.handle(AgentEnded(), now=self._agent.seconds)
+            self._agent.stop("stopped by the program")
 
     def hang_up(self) -> None:
         """End the call; ``ended`` follows."""
@@ -214,17 +197,17 @@ class Call:
 
     def _append(self, prompt: Prompt, passage: Passage, text: str) -> None:
         with self._lock:
-            self._turns.append(prompt, passage, text)
+            self._agent.append(prompt, passage, text)
             self._ticker.add(self)
 
     def _close_prompt(self, prompt: Prompt) -> None:
         with self._lock:
-            self._turns.close(prompt)
+            self._agent.close(prompt)
             self._ticker.add(self)
 
     def _refresh(self, prompt: Prompt) -> None:
         with self._lock:
-            self._turns.refresh(prompt, self._clock())
+            self._agent.refresh(prompt)
 
     # --- the line ---------------------------------------------------------------------------
 
@@ -234,11 +217,9 @@ class Call:
         with self._lock:
             if self._end_reason is not None:
                 return
-            self._position += len(audio) // self.line.format.frame_width
-            reference = self._pacer.reference(now)
-            due = self._policy.next_deadline()
-            if due is not None and self._seconds >= due:
-                self._do(self._policy.handle_deadline(now=self._seconds))
+            self._agent.elapse(len(audio) // self.line.format.frame_width)
+            reference = self._agent.reference(now)
+            self._agent.do_what_is_due()
         if self._tap is not None:
             self._tap(audio, reference, now)
         if reference:
@@ -254,14 +235,14 @@ class Call:
             self.on_audio(_silence(self.line.format, samples))
             return
         with self._lock:
-            self._position += samples
+            self._agent.elapse(samples)
         self._caller.gap(seconds)
         self._to_stream(self.stream.push_gap, seconds)
 
     def on_mark(self, name: str, cleared: bool) -> None:
         """Take a mark that came back."""
         with self._lock:
-            self._pacer.mark_returned(name, cleared, self._clock())
+            self._agent.mark_returned(name, cleared)
 
     def on_dtmf(self, digit: str) -> None:
         """Take a key."""
@@ -271,7 +252,7 @@ class Call:
     def on_flow(self, writable: bool) -> None:
         """Take whether the peer takes audio."""
         with self._lock:
-            self._pacer.flow(writable)
+            self._agent.flow(writable)
 
     def on_end(self, reason: EndReason) -> None:
         """Take that the line is gone: what is open is settled, then comes ``ended``."""
@@ -279,9 +260,8 @@ class Call:
             if self._end_reason is not None:
                 return
             self._end_reason = reason
-            self._stop(None)
-            if self._turns.silence():  # the stream isn't told: its overlap ends as its input does
-                self._emit("agent_ended")
+            self._agent.end()
+        # That the agent's turn is over isn't told: the stream's overlap ends as its input does.
         # The stream settles its overlap, and tells its ear when all is over.
         self._to_stream(self.stream.end_input)
         self._end_if_over()
@@ -297,86 +277,17 @@ class Call:
     def tick(self, now: float | None = None) -> bool:
         """Hand over audio that is due; for the ticker. Return whether more is to be done."""
         now = self._clock() if now is None or self._clock is not time.monotonic else now
-        told: list[Callable[[], object]] = []
         with self._lock:
             if self._end_reason is not None:
                 return False
-            self._carry(self._pacer.tick(now))
-            for item in self._turns.follow(now):
-                told += self._told(item)
-            again = self._turns.active
-        for tell in told:
-            self._to_stream(tell)
+            happened = self._agent.tick(now)
+            again = self._agent.active
+        for item in happened:  # without the lock; see there
+            if isinstance(item, TurnBegan):
+                self._to_stream(self.stream.agent_speech_started)
+            elif isinstance(item, TurnEnded):
+                self._to_stream(self.stream.agent_speech_ended)
         return again
-
-    def _told(self, item: TurnEvent) -> list[Callable[[], object]]:
-        """Take what became of the agent's turn; return what the stream is told when the lock is
-        free."""
-        if isinstance(item, TurnBegan):
-            self._tell(AgentStarted())
-            self._emit("agent_started", prompt=item.prompt)
-            return [self.stream.agent_speech_started]
-        if isinstance(item, PassageReached):
-            self._tell(PassageStarted(item.interruptible))
-            return []
-        if isinstance(item, PromptHeard):
-            prompt = item.prompt
-            self._emit("prompt_ended", prompt=prompt, heard_up_to=prompt.heard_up_to)
-            return []
-        self._tell(AgentEnded())
-        self._emit("agent_ended")
-        return [self.stream.agent_speech_ended]
-
-    # --- verdicts and the policy; the lock is held ------------------------------------------
-
-    @property
-    def _seconds(self) -> float:
-        return self._position / self.line.format.sample_rate
-
-    def _tell(self, item: PolicyInput) -> None:
-        """Tell the policy, and do what it wants."""
-        self._do(self._policy.handle(item, now=self._seconds))
-
-    def _do(self, actions: Iterable[PolicyAction]) -> None:
-        now = self._clock()
-        for action in actions:
-            if isinstance(action, Stop):
-                self._stop(action.reason.value)
-                continue
-            kind: CallEventKind
-            if isinstance(action, Duck):
-                kind, carried = "ducked", self._pacer.duck(action.gain, now)
-            elif isinstance(action, Pause):
-                kind, carried = "paused", self._pacer.pause(now)
-            else:
-                kind, carried = "resumed", self._pacer.resume(now)
-            self._carry(carried)
-            place = self._turns.place(now)
-            self._emit(kind, prompt=place.prompt, heard_up_to=place.heard_up_to)
-
-    def _stop(self, reason: str | None) -> None:
-        """Drop what the agent is saying. ``None``: because the call is over."""
-        stopped = self._turns.stop(self._clock())
-        self._carry(stopped.actions)
-        place = stopped.place
-        if place is not None and reason is not None:
-            heard = place.heard_up_to
-            self._emit("stopped", prompt=place.prompt, heard_up_to=heard, reason=reason)
-        for prompt in stopped.prompts:
-            self._emit("prompt_ended", prompt=prompt, heard_up_to=prompt.heard_up_to)
-        self._ticker.add(self)  # it notices when the rest was heard
-
-    def _carry(self, actions: Iterable[PacerAction]) -> None:
-        """Do what the pacer wants: under the lock, for order matters, and a line never blocks."""
-        if self._end_reason is not None:
-            return
-        for action in actions:
-            if isinstance(action, Write):
-                self.line.write(action.audio)
-            elif isinstance(action, Mark):
-                self.line.mark(action.name)
-            elif isinstance(action, Clear):
-                self.line.clear()
 
     # --- what the stream tells, on its thread -----------------------------------------------
 
@@ -384,23 +295,23 @@ class Call:
         with self._lock:
             if isinstance(item, OverlapSpeechStarted):
                 self._emit("overlap_started")
-                self._tell(CallerStarted(item.speech_duration))
+                self._agent.take(CallerStarted(item.speech_duration))
             elif item.agent_ended:
                 self._emit("overlap_ended", reason="agent_ended")
             else:
                 self._emit("overlap_ended", reason="caller_stopped")
-                self._tell(CallerStopped())
+                self._agent.take(CallerStopped())
 
     def _heard_verdict(self, event: OverlappingSpeechEvent) -> None:
         with self._lock:
             self._emit("verdict", verdict=event)
-            self._tell(VerdictGiven(event))
+            self._agent.take(VerdictGiven(event))
 
     def _heard_error(self, error: InterruptionDetectionError) -> None:
         with self._lock:
             self._emit("error", error=error.error)
             if self._judge_can_be_lost:
-                self._tell(JudgeLost())
+                self._agent.take(JudgeLost())
 
     def _stream_ended(self, error: BaseException | None) -> None:
         with self._lock:
@@ -439,7 +350,7 @@ class Call:
 
     def _emit(self, kind: CallEventKind, **fields: Any) -> None:
         """Give an event out; under the lock, so that events are in the order of what happened."""
-        at, now = self._seconds, self._clock()
+        at, now = self._agent.seconds, self._clock()
         self._events.put(CallEvent(kind=kind, call_id=self.id, at=at, time=now, **fields))
 
     # --- the end ----------------------------------------------------------------------------

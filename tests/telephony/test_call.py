@@ -592,7 +592,7 @@ def test_what_breaks_in_the_call_does_not_break_the_stream(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     rig = Rig()
-    rig.call._policy = None  # type: ignore[assignment]
+    rig.call._agent = None  # type: ignore[assignment]
     rig.stream.overlap()
 
     assert "couldn't take what its stream found" in caplog.text
