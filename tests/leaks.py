@@ -33,7 +33,7 @@ def snapshot() -> Snapshot:
     return Snapshot(frozenset(threading.enumerate()), _descriptors())
 
 
-def leaks(before: Snapshot, *, patience: float = 2.0) -> list[str]:
+def leaks(before: Snapshot, *, patience: float = 10.0) -> list[str]:
     """Say what there is now that wasn't there ``before``: one line each, none if all is well.
 
     A thread that is on its way out gets ``patience`` seconds in all to get there.

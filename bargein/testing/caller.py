@@ -39,7 +39,7 @@ class Caller:
     """A stream, and all that it tells: events, errors, metrics, each in a queue to be taken.
 
     Listens before the stream opens, so that nothing is missed. ``options``: the stream's. Every
-    wait is bounded by ten seconds.
+    wait is bounded by half a minute.
     """
 
     def __init__(self, detector: AdaptiveInterruptionDetector, **options: Any) -> None:

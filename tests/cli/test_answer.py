@@ -23,7 +23,7 @@ from bargein.telephony.codecs import audiosocket as codec
 from bargein.telephony.stereo import StereoRecorder
 
 CALL = Path(__file__).parents[2] / "examples" / "call" / "call.flac"
-WAIT = 20.0
+WAIT = 60.0
 
 MORE_THAN_A_TICK = 1_000
 """Bytes from the agent: more than its first three frames. They come of a second tick, and so after

@@ -52,10 +52,9 @@ def test_tls_with_a_root_of_the_users(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_nobody_listens_there(capsys: pytest.CaptureFixture[str]) -> None:
-    with raw_listener() as listener:
-        port = listener.getsockname()[1]
-
-    assert main(["check", "--base-url", f"http://127.0.0.1:{port}"]) == 5
+    with raw_listener(listening=False) as taken:
+        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        assert main(["check", "--base-url", address]) == 5
     assert "problem address" in capsys.readouterr().out
 
 

@@ -7,9 +7,10 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import attrs
 import numpy as np
 import websocket
 
@@ -51,6 +52,10 @@ class Running:
             text = response.read().decode()
             return response.status, {k.lower(): v for k, v in response.getheaders()}, text
 
+    def limit(self, **limits: Any) -> None:
+        """Change limits while it runs: what stands already, however slowly, meets them now."""
+        self.service.config = attrs.evolve(self.service.config, **limits)
+
     def metric(self, line: str) -> float:
         text = self.request("GET", "/metrics")[2]
         found = [float(row.split()[-1]) for row in text.splitlines() if row.startswith(line + " ")]
@@ -84,13 +89,16 @@ def receive(client: websocket.WebSocket) -> dict[str, Any]:
     return json.loads(client.recv())
 
 
-def close_code(client: websocket.WebSocket) -> int:
-    """Read up to the CLOSE frame; its code."""
+def close_code(
+    client: websocket.WebSocket, hear: Callable[[bytes], object] = lambda said: None
+) -> int:
+    """Read up to the CLOSE frame; its code. ``hear`` gets what was said before."""
     while True:
         # No answer to it: the server may have gone by then, and its reset would be an error here.
         frame = client.recv_frame()
         if frame.opcode == websocket.ABNF.OPCODE_CLOSE:
             return int.from_bytes(frame.data[:2], "big")
+        hear(frame.data)
 
 
 def token(key: str = KEY, secret: str = SECRET, *, age: float = 0.0) -> str:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,15 +15,33 @@ import pytest
 import websocket
 
 from bargein.cli.main import main
+from bargein.core import Prediction, Window
 from bargein.testing.sockets import BOUND
-from tests.server.running import close_code, create_session, receive, send_window
+from tests.server.running import close_code, create_session, judge, receive, send_window
 
 ROOT = Path(__file__).parents[2]
 
 
-def hang(window: object) -> None:
-    """A judge that never comes back."""
-    threading.Event().wait()
+def gated(window: Window) -> Prediction:
+    """A judge that says when it begins with loud audio, and waits until it may go on."""
+    if window.samples.any():
+        for name in ("begun", "go"):
+            _meet(Path(os.environ["GATES"], name), "w")
+    return judge(window)
+
+
+def _meet(gate: Path, mode: str) -> None:
+    """Open a FIFO: this blocks until the other side does, too."""
+    gate.open(mode).close()
+
+
+@pytest.fixture
+def gates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the judge of a process and its test meet."""
+    for name in ("begun", "go"):
+        os.mkfifo(tmp_path / name)
+    monkeypatch.setenv("GATES", str(tmp_path))
+    return tmp_path
 
 
 @contextlib.contextmanager
@@ -49,27 +66,38 @@ def serve(
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_an_open_overlap_gets_its_verdict_and_new_ones_are_refused(workers: str) -> None:
-    with serve("--workers", workers) as (process, port):
+def test_an_open_overlap_gets_its_verdict_and_new_ones_are_refused(
+    workers: str, gates: Path
+) -> None:
+    with serve("--workers", workers, judge=f"{__name__}:gated") as (process, port):
         address = f"ws://127.0.0.1:{port}/bargein"
         client = websocket.create_connection(address, timeout=BOUND)
         create_session(client)
         assert receive(client)["type"] == "session.created"
         send_window(client, 1, bytes(9600))
         assert receive(client)["type"] == "inference_done"
+        send_window(client, 2)
+        _meet(gates / "begun", "r")
         process.send_signal(signal.SIGTERM)
-        for number in range(2, 5):
-            send_window(client, number)
-            assert receive(client)["created_at"] == number
         if workers == "1":
-            with pytest.raises(websocket.WebSocketBadStatusException) as caught:
-                websocket.create_connection(address, timeout=BOUND)
-            assert caught.value.status_code == 503
+            assert _refusal(address) == 503
+        send_window(client, 3, bytes(9600))
+        _meet(gates / "go", "r")
+        assert [receive(client)["created_at"] for _ in range(2)] == [2, 3]
         assert close_code(client) == 1001
         client.shutdown()
         _, errors = process.communicate(timeout=BOUND)
         assert process.returncode == 0, errors
         assert '"why":"the server is stopping"' in errors
+
+
+def _refusal(address: str) -> int:
+    """Connect until that is refused, as a signal takes a moment; return the status."""
+    while True:
+        try:
+            websocket.create_connection(address, timeout=BOUND).shutdown()
+        except websocket.WebSocketBadStatusException as refused:
+            return refused.status_code
 
 
 def _worker(port: int) -> int:
@@ -139,12 +167,13 @@ def test_workers_do_not_outlive_who_started_them() -> None:
         assert "the process that started this worker is gone" in errors
 
 
-def test_a_judge_that_hangs_does_not_keep_the_server_from_its_end() -> None:
-    with serve("--drain-timeout", "0.1", judge="tests.server.test_command:hang") as (process, port):
+def test_a_judge_that_hangs_does_not_keep_the_server_from_its_end(gates: Path) -> None:
+    with serve("--drain-timeout", "0.1", judge=f"{__name__}:gated") as (process, port):
         client = websocket.create_connection(f"ws://127.0.0.1:{port}/bargein", timeout=BOUND)
         create_session(client)
         assert receive(client)["type"] == "session.created"
         send_window(client, 1)
+        _meet(gates / "begun", "r")
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=BOUND)
         client.shutdown()

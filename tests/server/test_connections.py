@@ -55,10 +55,11 @@ def test_a_head_that_does_not_come_is_not_waited_for(data: bytes) -> None:
 
 def test_a_second_request_must_come_whole_too() -> None:
     whole = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
-    with running(create_timeout=0.2) as server, _sent(server, whole) as client:
+    with running() as server, _sent(server, whole) as client:
         _until(client, b"ok\n")
         client.sendall(whole)  # kept alive meanwhile
         _until(client, b"ok\n")
+        server.server.config.http_protocol_class.head_timeout = 0.05
         client.sendall(HALF)
         assert _rest(client).startswith(b"HTTP/1.1 408 ")
 

@@ -140,25 +140,23 @@ def test_a_format_or_order_that_is_not_served() -> None:
 
 
 def test_too_many_windows() -> None:
-    with running(windows_per_second=2) as server, server.session() as client:
-        for number in range(1, 7):
+    with running(windows_per_second=1e-6) as server, server.session() as client:
+        for number in (1, 2):
             send_window(client, number)
-        # How many were refused depends on the machine; that one was, doesn't.
-        while (reply := receive(client))["type"] != "error":
-            assert reply["created_at"] in range(1, 7)
-        assert reply["code"] == 429
-        assert server.metric('bargein_refused_total{reason="rate"}') >= 1
+        # The answer to the first takes its time, the refusal of the second doesn't.
+        first, second = sorted((receive(client) for _ in range(2)), key=lambda one: one["type"])
+        assert first["created_at"] == 1
+        assert second["code"] == 429
+        assert server.metric('bargein_refused_total{reason="rate"}') == 1
 
 
 def test_far_too_many_windows_are_the_end() -> None:
     with running(windows_per_second=1e-6) as server, server.session() as client:
         for number in range(1, 4):
             send_window(client, number)
-        codes = []
-        while (message := client.recv_data(control_frame=True))[0] != 8:
-            codes.append(json.loads(message[1]).get("code"))
+        codes: list[int | None] = []
+        assert close_code(client, lambda said: codes.append(json.loads(said).get("code"))) == 1008
         assert codes.count(429) == 2
-        assert int.from_bytes(message[1][:2], "big") == 1008
 
 
 def test_under_overload_the_newest_window_wins_and_replies_keep_their_ids() -> None:
@@ -186,16 +184,17 @@ def test_under_overload_the_newest_window_wins_and_replies_keep_their_ids() -> N
 
 
 def test_no_session_create() -> None:
-    with running(create_timeout=0.1) as server, server.session(create=False) as client:
+    with running() as server, server.session(create=False) as client:
+        server.limit(create_timeout=1e-3)
         assert receive(client)["code"] == 408
         with server.session(create=False) as client:
             assert receive(client)["code"] == 408
 
 
-def test_idle_and_long_sessions_are_closed() -> None:
-    with running(idle_timeout=0.1) as server, server.session() as client:
-        assert close_code(client) == 1001
-    with running(max_session_length=0.1) as server, server.session() as client:
+@pytest.mark.parametrize("limit", ["idle_timeout", "max_session_length"])
+def test_idle_and_long_sessions_are_closed(limit: str) -> None:
+    with running() as server, server.session() as client:
+        server.limit(**{limit: 1e-3})
         assert close_code(client) == 1001
 
 
@@ -247,10 +246,12 @@ def test_http_refuses(path: str, body: bytes, status: int) -> None:
 
 def test_http_slow_and_gone() -> None:
     head = b"POST /bargein HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n\r\nab"
-    with running(create_timeout=0.2) as server:
+    with running() as server:
+        server.limit(create_timeout=0.05)
         with socket.create_connection(("127.0.0.1", server.port), BOUND) as slow:
             slow.sendall(head)
             assert b"408" in slow.recv(4096)
+        server.limit(create_timeout=BOUND)
         with socket.create_connection(("127.0.0.1", server.port), BOUND) as gone:
             gone.sendall(head)
         assert server.request("POST", "/bargein", LOUD)[0] == 200
@@ -359,7 +360,9 @@ def test_a_judge_that_hangs_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
         try:
             status, headers, text = server.request("POST", "/bargein", LOUD)
             assert (status, headers["retry-after"], "too slow" in text) == (503, "1", True)
-            assert begun.is_set()
+            assert begun.wait(BOUND)
+            while server.request("GET", "/readyz")[0] == 200:
+                pass  # it has only just begun to hang
             assert server.request("GET", "/readyz")[::2] == (503, "the judge hangs\n")
             assert server.request("GET", "/healthz")[::2] == (503, "the judge hangs\n")
         finally:

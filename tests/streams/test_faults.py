@@ -12,7 +12,8 @@ from bargein.core import retry, websocket_connection
 from bargein.errors import APIConnectionError, APIStatusError, APITimeoutError, StreamEnded
 from bargein.testing.certificates import server_context
 from bargein.testing.sockets import BOUND, Peer
-from tests.streams.service import STEP, Answer, Caller, Service, answers, refuse
+from bargein.wire.websocket_frames import Ping, Text
+from tests.streams.service import STEP, Answer, Caller, Heard, Service, answers, refuse
 
 BUSY = "503 Service Unavailable"
 
@@ -25,11 +26,13 @@ def drop(peer: Peer) -> None:
     peer.read_request()
 
 
-def refusing(transport: str, line: str, body: str = "", *headers: str) -> Service:
+def refusing(
+    transport: str, line: str, body: str = "", *headers: str, then: Answer = answers.silence
+) -> Service:
     """A service that refuses its first request, and is well from then on."""
     if transport in ("ws", "wss"):
-        return Service(transport, greetings=[refuse(line, body, *headers)])
-    return Service(transport, answers.status(line, body, *headers), answers.silence)
+        return Service(transport, then, greetings=[refuse(line, body, *headers)])
+    return Service(transport, answers.status(line, body, *headers), then)
 
 
 def goes_on(service: Service, caller: Caller) -> None:
@@ -72,7 +75,7 @@ def test_cannot_connect_is_retried_and_the_overlap_stays_open(
 def test_a_connect_timeout_is_retried_and_the_overlap_stays_open() -> None:
     with (
         Service("ws", greetings=[stall, stall]) as service,
-        service.detector(conn={"timeout": 0.05}) as detector,
+        service.detector(conn={"timeout": 0.2}) as detector,
         Caller(detector) as caller,
     ):
         caller.interrupt()
@@ -258,7 +261,7 @@ def test_after_a_429_within_the_session_nothing_is_sent_for_a_while() -> None:
     slow_down = answers.text('{"type":"error","message":"slow down","code":429}')
     with (
         Service("ws", slow_down, answers.silence) as service,
-        service.detector() as detector,
+        service.detector(conn={"retry_interval": 1.0}) as detector,
         Caller(detector) as caller,
     ):
         caller.interrupt()
@@ -360,7 +363,7 @@ def test_no_threshold_anywhere_is_fatal_and_says_so() -> None:
 def test_a_late_reply_costs_its_window_alone(transport: str) -> None:
     with (
         Service(transport) as service,
-        service.detector(inference_timeout=0.1) as detector,
+        service.detector(inference_timeout=1.0) as detector,
         Caller(detector) as caller,
     ):
         caller.interrupt()
@@ -411,6 +414,10 @@ def test_a_pong_that_is_missing_is_a_lost_connection(monkeypatch: pytest.MonkeyP
 
     def deaf(peer: Peer) -> None:
         peer.accept_websocket()
+        assert isinstance(peer.read_message(), Text)
+        assert isinstance(peer.read_message(), Ping)
+        # None for the next connection, whose pong might take too long, too.
+        monkeypatch.setattr(websocket_connection, "PING_INTERVAL", BOUND)
         peer.hold()
 
     with (
@@ -436,9 +443,9 @@ def test_pings_keep_a_session_that_is_idle(monkeypatch: pytest.MonkeyPatch) -> N
         peer.accept_websocket()
         while True:
             message = peer.read_message()
-            if type(message).__name__ == "Ping":
-                peer.send_frame(0xA, message.data)  # type: ignore[union-attr]
-                pings.put(message.data)  # type: ignore[union-attr]
+            if isinstance(message, Ping):
+                peer.send_frame(0xA, message.data)
+                pings.put(message.data)
 
     with (
         Service("ws", greetings=[greet]) as service,
@@ -506,34 +513,35 @@ def short_rest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("short_rest")
 def test_with_a_fallback_a_remote_that_was_given_up_is_tried_again(transport: str) -> None:
-    judged: queue.Queue[int] = queue.Queue()
+    judged: queue.Queue[str] = queue.Queue()
 
     def fallback(window: object) -> list[float]:
-        judged.put(window.id)  # type: ignore[attr-defined]
+        judged.put("by the fallback")
         return [0.0] * 12
 
+    def remote(heard: Heard) -> None:
+        judged.put("by the remote")
+        heard.reply(True)
+
     with (
-        refusing(transport, "401 Unauthorized") as service,
+        refusing(transport, "401 Unauthorized", then=remote) as service,
         service.detector(fallback=fallback) as detector,
         Caller(detector) as caller,
     ):
         caller.interrupt()
         assert not caller.error().recoverable
-        caller.speak_until(judged)
+        assert caller.speak_until(judged) == "by the fallback"
         caller.stop()
         assert caller.outcome() == ("backchannel", None)
-        while not service.heard.empty():
-            service.heard.get()
-        heard = None
-        while heard is None:  # overlaps of the fallback's, until the remote gets one again
+        by = None
+        while by != "by the remote":  # overlaps of the fallback's, until the remote gets one again
+            while not judged.empty():
+                judged.get()
             caller.begin()
-            with contextlib.suppress(queue.Empty):
-                heard = service.heard.get(timeout=0.05)
+            by = judged.get(timeout=BOUND)
             caller.stop()
-            if heard is None:
-                assert caller.outcome() == ("backchannel", None)
-        heard.reply(True)
-        assert caller.outcome() == ("interruption", None)
+            outcome = "interruption" if by == "by the remote" else "backchannel"
+            assert caller.outcome() == (outcome, None)
         assert caller.errors.empty()
 
 
@@ -575,7 +583,7 @@ def test_the_end_of_input_waits_for_windows_no_longer_than_their_deadlines(
 ) -> None:
     with (
         Service(transport, stalls) as service,
-        service.detector(inference_timeout=0.05) as detector,
+        service.detector(inference_timeout=0.3) as detector,
         Caller(detector) as caller,
     ):
         caller.interrupt()

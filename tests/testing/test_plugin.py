@@ -58,7 +58,12 @@ def test_a_project_of_one_page(kit_pytester: pytest.Pytester) -> None:
     assert "def check(" not in result.stdout.str()
 
 
-def test_a_project_that_uses_none_of_it_isnt_disturbed(kit_pytester: pytest.Pytester) -> None:
+def test_a_project_that_uses_none_of_it_isnt_disturbed(
+    kit_pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of the plugins that are installed ours alone: others may load what they like.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "bargein.testing.plugin")
     kit_pytester.makepyfile(
         """
         import sys

@@ -10,7 +10,7 @@ from typing import Any
 
 from bargein.telephony.line import EndReason, Line
 
-WAIT = 10.0
+WAIT = 30.0
 """Seconds until a test gives up; only a failure takes so long."""
 
 
