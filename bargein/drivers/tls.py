@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import ssl
+import traceback
+from typing import Any
 
 import attrs
 
@@ -42,7 +44,7 @@ def tls_context(options: TlsOptions | None = None) -> ssl.SSLContext:
     options = options or TlsOptions()
     if options.client_key is not None and options.client_certificate is None:
         raise OptionError("client_key is given without client_certificate; give both")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = _Context(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if not options.verify:
         context.check_hostname = False
@@ -61,6 +63,23 @@ def tls_context(options: TlsOptions | None = None) -> ssl.SSLContext:
     if options.client_certificate is not None:
         _load_client_certificate(context, options)
     return context
+
+
+class _Context(ssl.SSLContext):
+    """Leaves no socket open where the connection was lost before TLS began.
+
+    ``wrap_socket`` takes the descriptor over and then, before Python 3.13, forgets to close it.
+    """
+
+    def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
+        try:
+            return super().wrap_socket(*args, **kwargs)
+        except OSError as error:
+            for frame, _ in traceback.walk_tb(error.__traceback__):
+                half_made = frame.f_locals.get("self")
+                if isinstance(half_made, ssl.SSLSocket):
+                    half_made.close()
+            raise
 
 
 def _has_roots(context: ssl.SSLContext) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from bargein.drivers.tls import TlsOptions, tls_context
 from bargein.errors import OptionError
 from bargein.testing.certificates import authority, client_certificate, write_authority
+from bargein.testing.sockets import BOUND, Peer, raw_listener
 
 
 def test_verification_is_on_by_default() -> None:
@@ -110,3 +113,12 @@ def test_a_locked_key_without_the_right_password(tmp_path: Path, password: str |
 
 def test_one_file_may_hold_certificate_and_key(tmp_path: Path) -> None:
     tls_context(TlsOptions(client_certificate=client_certificate(tmp_path)))
+
+
+def test_a_connection_that_was_reset_before_tls_is_left_closed() -> None:
+    """``tests/conftest.py`` looks."""
+    with raw_listener() as listener:
+        ours = socket.create_connection(listener.getsockname(), BOUND)
+        Peer(listener.accept()[0], threading.Event()).reset()
+        with pytest.raises(ConnectionResetError):
+            tls_context().wrap_socket(ours, server_hostname="localhost")
