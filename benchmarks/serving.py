@@ -386,7 +386,7 @@ def serve(options: dict[str, Any]) -> None:
         requests_per_second=1e6, drain_timeout=0.1, windows_per_second=1e6, **options
     )
     serve(
-        "local",
+        lambda: "local",
         config,
         host="127.0.0.1",
         port=0,

@@ -38,9 +38,7 @@ def _nothing_left_behind() -> Iterator[None]:
         pytest.fail("the test left behind: " + "; ".join(found), pytrace=False)
 
 
-def pytest_collection_modifyitems(
-    config: pytest.Config, items: list[pytest.Item]
-) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the tests whose peers aren't installed: ``.ci/run`` names those that are."""
     installed = set(os.environ.get("BARGEIN_PEERS", "").split())
     kept: list[pytest.Item] = []

@@ -79,9 +79,7 @@ def test_every_module_of_the_checkout_is_in_the_wheel() -> None:
 
 def test_the_oldest_versions_are_the_lower_bounds() -> None:
     declared = dict(re.findall(r"^    ([\w-]+) >= ([\d.]+)$", _section("setup.cfg"), re.M))
-    pinned = dict(
-        re.findall(r"^([\w-]+)==([\d.]+)", (ROOT / ".ci/oldest.txt").read_text(), re.M)
-    )
+    pinned = dict(re.findall(r"^([\w-]+)==([\d.]+)", (ROOT / ".ci/oldest.txt").read_text(), re.M))
 
     assert pinned
     assert {name: declared.get(name) for name in pinned} == pinned

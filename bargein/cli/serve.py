@@ -13,7 +13,7 @@ import attrs
 from bargein.errors import MissingExtraError, OptionError
 from bargein.server.config import SECRET_BYTES, ServerConfig, read_keys
 
-from .exits import ExitCode
+from .judge import backend_of
 
 __all__ = ["add_arguments", "run"]
 
@@ -66,7 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise MissingExtraError("bargein serve", "server") from error
     keys = read_keys(os.environ, arguments.keys)
-    _check_exposure(arguments.host, bool(keys), arguments.insecure)
+    host = arguments.host.removeprefix("[").removesuffix("]")  # as IPv6 stands in addresses
+    _check_exposure(host, bool(keys), arguments.insecure)
     if bool(arguments.certificate) != bool(arguments.key):
         raise OptionError("--certificate and --key go together; give both, or neither for no TLS")
     if arguments.workers < 1:
@@ -81,20 +82,19 @@ def run(arguments: argparse.Namespace) -> int:
     scheme = "https" if arguments.certificate else "http"
 
     def ready(port: int) -> None:
-        host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
-        print(f"bargein serves {arguments.backend} on {scheme}://{host}:{port}", flush=True)
+        shown = f"[{host}]" if ":" in host else host
+        print(f"bargein serves {arguments.backend} on {scheme}://{shown}:{port}", flush=True)
 
-    serve(
-        arguments.backend,
+    return serve(
+        lambda: backend_of(arguments.backend),
         config,
-        host=arguments.host,
+        host=host,
         port=arguments.port,
         workers=arguments.workers,
         certificate=arguments.certificate,
         key=arguments.key,
         ready=ready,
     )
-    return ExitCode.OK
 
 
 def _set_up_logs(verbose: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,9 @@ __all__ = ["Refused", "authenticate"]
 
 _ALGORITHMS = ["HS256"]  # pinned: a token doesn't get to choose how it is checked
 
-_NOBODY = "no key has this secret, and its check takes as long as any other's"
+_NOBODY = secrets.token_hex(32)
+"""No key has this secret. A token for a key that isn't there is checked with it, so that neither
+the time that it takes nor the answer tells which keys there are."""
 
 
 class Refused(Exception):

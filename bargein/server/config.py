@@ -84,9 +84,15 @@ def read_keys(environ: Mapping[str, str], path: str | os.PathLike[str] | None) -
         key, secret = environ.get(KEY_VARIABLE, ""), environ.get(SECRET_VARIABLE, "")
         if bool(key) != bool(secret):
             raise OptionError(f"set both {KEY_VARIABLE} and {SECRET_VARIABLE}, or neither")
+        for name, value in ((KEY_VARIABLE, key), (SECRET_VARIABLE, secret)):
+            if value != value.strip():
+                raise OptionError(
+                    f"{name} begins or ends with white space (a file's line end?), which no client "
+                    "would sign with: take it away"
+                )
         return {key: secret} if key else {}
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"the key file {os.fspath(path)!r} can't be read: {error}") from error
     keys = {}
@@ -96,6 +102,8 @@ def read_keys(environ: Mapping[str, str], path: str | os.PathLike[str] | None) -
         key, colon, secret = (part.strip() for part in line.partition(":"))
         if not (key and colon and secret):
             raise OptionError(f"{os.fspath(path)}:{number}: expected 'key: secret'")
+        if key in keys:
+            raise OptionError(f"{os.fspath(path)}:{number}: the key {key!r} is there already")
         keys[key] = secret
     if not keys:
         raise OptionError(f"the key file {os.fspath(path)!r} holds no key")

@@ -20,7 +20,7 @@ import uvicorn
 from bargein.errors import OptionError
 
 from .config import MULTIPROCESS_DIR, ServerConfig
-from .supervise import Supervisor
+from .supervise import Supervisor, attempt
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -122,7 +122,7 @@ def _say_once() -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
 
 
 def serve(
-    backend: Any,
+    load: Callable[[], Any],
     config: ServerConfig,
     *,
     host: str,
@@ -134,12 +134,17 @@ def serve(
 ) -> int:
     """Listen and serve until told to stop; return an exit code.
 
-    ``ready`` is called with the port once it listens. Blocks; SIGTERM and SIGINT drain.
+    ``load`` gives the judge, as ``backend=`` takes it, in each process that serves. ``ready`` is
+    called with the port once it listens. Blocks; SIGTERM and SIGINT drain. Raises
+    :class:`~bargein.errors.OptionError` where it can't listen, or the judge can't be loaded.
     """
     _check_certificate(certificate, key)
     if workers == 1:
         with _listen(host, port) as listener:
-            return _run(listener, backend, config, certificate, key, ready)
+            return _run(listener, load, config, certificate, key, ready)
+    # Once, where what is wrong can be said plainly, and not by each worker, again and again.
+    if (wrong := attempt(load)) is not None:
+        raise OptionError(wrong)
     parent = os.getpid()
     with contextlib.ExitStack() as stack:
         listeners = _listen_for(workers, host, port)
@@ -157,7 +162,7 @@ def serve(
             for listener in listeners:
                 if listener is not own:
                     listener.close()
-            return _run(own, backend, config, certificate, key, parent=parent)
+            return _run(own, load, config, certificate, key, parent=parent)
 
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bargein-metrics-"))
         os.environ[MULTIPROCESS_DIR] = folder
@@ -175,8 +180,12 @@ def _check_certificate(certificate: str | None, key: str | None) -> None:
     """Try them here, where what is wrong can be said once and plainly."""
     if certificate is None:
         return
+
+    def refuse() -> str:  # OpenSSL would ask on the terminal, each worker for itself
+        raise OptionError(f"the key {key!r} has a pass phrase; expected one without")
+
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, refuse)
     except OSError as error:
         raise OptionError(
             f"can't serve TLS with the certificate {certificate!r} and the key {key!r}: {error}; "
@@ -188,6 +197,8 @@ def _listen_for(workers: int, host: str, port: int) -> list[socket.socket]:
     """Return the listeners of so many workers, all on one port: one each where that can be."""
     if not SHARES_PORTS:
         return [_listen(host, port)]
+    if port:  # or another server with workers, started by mistake, would share it in silence
+        _listen(host, port).close()
     listeners = [_listen(host, port, shared=True)]
     port = listeners[0].getsockname()[1]
     return listeners + [_listen(host, port, shared=True) for _ in range(workers - 1)]
@@ -211,12 +222,13 @@ def _listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
             raise
         return bound
     except OSError as error:
-        raise OptionError(f"can't listen on {host}:{port}: {error}") from error
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        raise OptionError(f"can't listen on {where}: {error.strerror or error}") from error
 
 
 def _run(
     listener: socket.socket,
-    backend: Any,
+    load: Callable[[], Any],
     config: ServerConfig,
     certificate: str | None,
     key: str | None,
@@ -226,7 +238,7 @@ def _run(
     from .app import create_app
 
     sys.setswitchinterval(SWITCH_INTERVAL)
-    server = build_server(create_app(backend, config), config, certificate, key)
+    server = build_server(create_app(load(), config), config, certificate, key)
     server.parent = parent
     if ready is not None:  # now that the judge is there
         ready(listener.getsockname()[1])

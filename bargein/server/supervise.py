@@ -10,7 +10,9 @@ from collections.abc import Callable, Collection
 from types import FrameType
 from typing import NoReturn
 
-__all__ = ["Supervisor"]
+from bargein.errors import BargeinError
+
+__all__ = ["Supervisor", "attempt"]
 
 logger = logging.getLogger("bargein.server")
 
@@ -48,7 +50,7 @@ class Supervisor:
         self._stopped, self._ended = stopped, ended
         self._fork, self._wait, self._kill, self._clock = fork, wait, kill, clock
         self._started: dict[int, tuple[int, float]] = {}
-        """Process -> its place, and when it was started."""
+        """Process -> its place, and when it began to work: after its pause."""
         self._failures = 0
         self.stopping = False
 
@@ -92,7 +94,7 @@ class Supervisor:
             child = self._fork()
             if not child:
                 self._be_a_worker(place, pause, old)
-            self._started[child] = place, self._clock()
+            self._started[child] = place, self._clock() + pause
             # A stop between the fork and this note has missed it: libraries have threads of their
             # own, for which nothing is blocked, so that the handler may have run meanwhile.
             if self.stopping:
@@ -110,8 +112,37 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             time.sleep(pause)  # here, where a stop ends it at once
             code = self._work(place)
+        except BargeinError as error:
+            logger.error("a worker can't go on: %s", error)
         except BaseException:
             logger.exception("a worker can't go on")
         finally:
             logging.shutdown()
             os._exit(code)
+
+
+def attempt(work: Callable[[], object]) -> str | None:
+    """Do ``work`` in a process of its own; return what went wrong in a line, or ``None``.
+
+    Nothing that it loads or starts (threads, a GPU's context) is in this process afterwards.
+    """
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if not child:
+        _say_and_end(work, theirs)
+    os.close(theirs)
+    with os.fdopen(ours, encoding="utf-8", errors="replace") as reader:
+        said = reader.read()
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return said or (f"its process ended with code {code}" if code else None)
+
+
+def _say_and_end(work: Callable[[], object], where: int) -> NoReturn:
+    try:
+        work()
+    except BargeinError as error:
+        os.write(where, str(error).encode())
+    except BaseException as error:
+        os.write(where, f"{type(error).__name__}: {error}".encode())
+    finally:
+        os._exit(0)

@@ -43,7 +43,6 @@ def test_nobody_needs_a_token_where_there_are_no_keys() -> None:
         ("Bearer x.y.z", "isn't valid here"),
         (f"Bearer {token(secret='another secret of 32 characters!')}", "isn't valid here"),
         (f"Bearer {token(key='stranger')}", "isn't valid here"),
-        (f"Bearer {token('stranger', _NOBODY)}", "isn't valid here"),
         (f"Bearer {signed(iss=None)}", "isn't valid here"),
         (f"Bearer {signed(exp=None)}", "isn't valid here"),
         (f"Bearer {signed(secret='', algorithm='none')}", "isn't valid here"),
@@ -88,18 +87,40 @@ def test_keys_of_the_environment() -> None:
     assert read_keys({}, None) == {}
     with pytest.raises(OptionError, match="set both"):
         read_keys({"BARGEIN_API_KEY": "a"}, None)
+    for pair in (("a", "b\n"), (" ", "b")):
+        names = ("BARGEIN_API_KEY", "BARGEIN_API_SECRET")
+        with pytest.raises(OptionError, match="white space"):
+            read_keys(dict(zip(names, pair, strict=True)), None)
 
 
 def test_keys_of_a_file(tmp_path) -> None:
     path = tmp_path / "keys"
     path.write_text("# ours\n\none: first\ntwo:se:cond\n")
     assert read_keys({}, path) == {"one": "first", "two": "se:cond"}
-    for text, says in [("one\n", "keys:1: expected"), ("#\n", "holds no key")]:
+    path.write_bytes(b"\xef\xbb\xbfone: first\r\n")  # as Windows' editors write it
+    assert read_keys({}, path) == {"one": "first"}
+    for text, says in [
+        ("one\n", "keys:1: expected"),
+        ("#\n", "holds no key"),
+        ("one: a\ntwo: b\none: c\n", "keys:3: the key 'one' is there already"),
+    ]:
         path.write_text(text)
         with pytest.raises(OptionError, match=says):
             read_keys({}, path)
     with pytest.raises(OptionError, match="can't be read"):
         read_keys({}, tmp_path / "none")
+
+
+@pytest.mark.parametrize("age", [0, 3600])
+def test_an_answer_does_not_tell_which_keys_there_are(age: float) -> None:
+    for key in (KEY, "stranger"):
+        with pytest.raises(Refused, match="isn't valid here"):
+            authenticate(
+                f"Bearer {token(key, 'a guess of thirty-two characters', age=age)}", CONFIG
+            )
+    # Not even to somebody who knew what strangers' tokens are checked with.
+    with pytest.raises(Refused, match="isn't valid here"):
+        authenticate(f"Bearer {token('stranger', _NOBODY)}", CONFIG)
 
 
 def test_secrets_are_not_shown() -> None:

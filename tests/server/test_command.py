@@ -193,6 +193,12 @@ def test_a_judge_that_hangs_does_not_keep_the_server_from_its_end(gates: Path) -
         (["--idle-timeout", "-1"], "idle_timeout"),
         (["--port", "99999"], "--port"),
         (["--backend", "tests.server.running:nobody"], "can't be imported"),
+        pytest.param(
+            ["--workers", "2", "--backend", "nobody"],
+            "there is no backend 'nobody'",
+            marks=pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
+        ),
+        (["--host", "[2001:db8::1]"], "--host 2001:db8::1 can be reached"),
     ],
 )
 def test_what_is_refused(

@@ -7,12 +7,17 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
+from bargein.errors import OptionError
 from bargein.server import ServerConfig, run
 from bargein.server.run import serve
+from bargein.testing.certificates import client_certificate
 from bargein.testing.sockets import BOUND
 from tests.server.running import judge
 
@@ -41,7 +46,8 @@ def _serve(then: Callable[[int], None], **options: Any) -> int:
         threads[0].start()
 
     try:
-        return serve(judge, ServerConfig(**options), host="127.0.0.1", port=0, ready=ready)
+        config = ServerConfig(**options)
+        return serve(lambda: judge, config, host="127.0.0.1", port=0, ready=ready)
     finally:
         threads[0].join(BOUND)
 
@@ -109,8 +115,45 @@ def test_workers_have_one_port(shares: bool, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(run, "SHARES_PORTS", shares)
     monkeypatch.setattr(run, "Supervisor", Supervisor)
     monkeypatch.setattr(run, "_run", listen)
+    monkeypatch.setattr(run, "attempt", lambda load: None)
     ports: list[int] = []
-    code = serve(judge, ServerConfig(), host="::1", port=0, workers=3, ready=ports.append)
+    config = ServerConfig()
+    code = serve(lambda: judge, config, host="::1", port=0, workers=3, ready=ports.append)
     assert (code, ports) == (5, [seen["port"]])
     assert not os.path.exists(seen["folder"])
     assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_port_that_another_server_has_is_not_shared_in_silence(
+    workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "attempt", lambda load: None)
+    with run._listen("127.0.0.1", 0, shared=True) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(
+            OptionError, match=rf"can't listen on 127.0.0.1:{port}: Address already"
+        ):
+            serve(lambda: judge, ServerConfig(), host="127.0.0.1", port=port, workers=workers)
+
+
+def test_a_key_with_a_pass_phrase_is_refused_without_asking(tmp_path: Path) -> None:
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+    locked = tmp_path / "locked.pem"
+    locked.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"secret"),
+        )
+    )
+    certificate = client_certificate(tmp_path)
+    with pytest.raises(OptionError, match="has a pass phrase"):
+        serve(
+            lambda: judge,
+            ServerConfig(),
+            host="127.0.0.1",
+            port=0,
+            certificate=str(certificate),
+            key=str(locked),
+        )

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from bargein.server.supervise import PAUSES, STEADY, Supervisor
+from bargein.errors import OptionError
+from bargein.server.supervise import PAUSES, STEADY, Supervisor, attempt
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +84,8 @@ def test_a_worker_that_ends_is_started_again(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_workers_that_come_to_nothing_are_given_pauses_and_then_given_up() -> None:
-    processes = Processes([(0.01, 0)] * len(PAUSES))
+    # The newest ends at once, after its pause: that it waited for STEADY is no merit of its.
+    processes = Processes([(pause + 0.01, int(pause > 0)) for pause in PAUSES])
     supervisor = processes.supervisor(2)
     pauses: list[float] = []
     start = supervisor._start
@@ -97,7 +99,7 @@ def test_workers_that_come_to_nothing_are_given_pauses_and_then_given_up() -> No
     assert pauses == [0.0, 0.0, *PAUSES[1:]]
     assert len(processes.killed) == 1  # the one that lived
     assert processes.stopped == 1
-    assert processes.ended == [101, 102, 103, 104, 105, 106]
+    assert processes.ended == [101, 103, 104, 105, 106, 102]
 
 
 def test_a_stop_between_fork_and_note_misses_nobody() -> None:
@@ -118,7 +120,9 @@ def test_a_stop_between_fork_and_note_misses_nobody() -> None:
     assert not mask & {signal.SIGTERM, signal.SIGINT}
 
 
-@pytest.mark.parametrize(("outcome", "code"), [(3, 3), (ValueError("no weights"), 1)])
+@pytest.mark.parametrize(
+    ("outcome", "code"), [(3, 3), (ValueError("no weights"), 1), (OptionError("no weights"), 1)]
+)
 def test_a_worker_ends_its_process_itself(
     outcome: object, code: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -146,3 +150,22 @@ def test_a_worker_ends_its_process_itself(
         supervisor._start(0, 0.0)
     assert ended == [code]
     assert ("no weights" in caplog.text) is (code == 1)
+    assert ("Traceback" in caplog.text) is (type(outcome) is ValueError)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the test's process has threads
+@pytest.mark.parametrize(
+    ("work", "said"),
+    [
+        (lambda: None, None),
+        (lambda: _raise(OptionError("no such judge")), "no such judge"),
+        (lambda: _raise(SystemExit("enough")), "SystemExit: enough"),
+        (lambda: os._exit(7), "its process ended with code 7"),
+    ],
+)
+def test_what_goes_wrong_in_an_attempt_is_told(work: Callable[[], None], said: str | None) -> None:
+    assert attempt(work) == said
