@@ -76,7 +76,9 @@ class Supervisor:
                 code = 1
                 self.stop()
             else:
-                logger.error("worker %d ended with status %d; another is started", child, status)
+                ended = os.waitstatus_to_exitcode(status)
+                how = f"code {ended}" if ended >= 0 else f"signal {-ended}"
+                logger.error("worker %d ended (%s); another is started", child, how)
                 self._start(place, PAUSES[self._failures])
         return code
 
