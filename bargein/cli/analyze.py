@@ -100,7 +100,7 @@ def _analyze(call: Call, arguments: argparse.Namespace, options: AnalysisOptions
         return analyze(
             call,
             options=options,
-            backend=backend_of(read_backend(arguments)),
+            backend=backend_of(read_backend(arguments, "local")),
             waveforms=arguments.plot is not None,
             progress=progress,
             clock=time.perf_counter if arguments.timings else None,

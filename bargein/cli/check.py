@@ -11,6 +11,7 @@ from bargein.drivers.tls import TlsOptions
 from bargein.errors import OptionError
 
 from .exits import ExitCode
+from .judge import backend_of
 
 __all__ = ["add_arguments", "run"]
 
@@ -19,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
     judge = parser.add_argument_group("the judge (default: the environment's, or LiveKit's)")
     which = judge.add_mutually_exclusive_group()
-    which.add_argument("--backend", choices=["local"], help="the judge on this machine")
+    which.add_argument(
+        "--backend", metavar="NAME", help="a judge on this machine: local, …, or module:attribute"
+    )
     which.add_argument("--base-url", metavar="URL", help="a server: http, https, ws or wss")
     judge.add_argument("--transport", choices=["websocket", "http"], help="default: by the URL")
     judge.add_argument("--threshold", type=float, metavar="P", help="default: the judge's own")
@@ -50,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         client_key=arguments.client_key,
     )
     with AdaptiveInterruptionDetector(
-        backend=arguments.backend,
+        backend=None if arguments.backend is None else backend_of(arguments.backend),
         base_url=arguments.base_url,
         transport=arguments.transport,
         threshold=arguments.threshold,

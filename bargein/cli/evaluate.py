@@ -219,7 +219,7 @@ def candidate_of(arguments: argparse.Namespace) -> Candidate:
     """Put the judge and its settings together."""
     gate = read_settings(arguments, EchoGateOptions)
     return Candidate(
-        backend=read_backend(arguments),
+        backend=read_backend(arguments, "local"),
         options=AnalysisOptions(
             detection=read_settings(arguments, InterruptionOptions),
             tracker=read_settings(arguments, TrackerOptions),

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 import attrs
 
@@ -39,6 +40,13 @@ COMMANDS = (
 )
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, where argparse has two dozen of usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"bargein: {message} ({self.prog} --help says what there is)\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code (:class:`~bargein.cli.exits.ExitCode`)."""
     arguments = sys.argv[1:] if argv is None else list(argv)
@@ -55,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser(wanted: str | None) -> tuple[argparse.ArgumentParser, dict[str, str]]:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="bargein",
         description="Tells a caller's interruption from a backchannel while a voice agent speaks.",
         epilog="Each command has its own --help.",
@@ -79,7 +87,8 @@ def _run(arguments: argparse.Namespace, module: str) -> int:
 
     try:
         code: int = import_module(module).run(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is where the shell closed it
+            sys.stdout.flush()
         return code
     except BrokenPipeError:
         # What is still buffered goes nowhere, or the interpreter would complain at its exit.

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from bargein.core import InterruptionOptions
+from bargein.errors import RecordingError
 from bargein.recording import (
     CallRecording,
     Replayed,
@@ -21,7 +22,7 @@ from bargein.recording import (
 from .exits import ExitCode
 from .judge import backend_of
 from .settings import add_options_file, add_settings, given_settings, read_backend
-from .table import aligned
+from .table import aligned, counted
 
 __all__ = ["add_arguments", "run"]
 
@@ -35,11 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a call's folder, or a folder of such folders",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document for each call")
+    parser.add_argument(
+        "--strict", action="store_true", help="stop at the first recording that can't be read whole"
+    )
     other = parser.add_argument_group("what if (without these: the very same again, compared)")
     other.add_argument(
         "--backend",
         metavar="NAME",
-        help="another judge: local, local-sustained, …, or module:attribute",
+        help="another judge: local, local-sustained, …, or module:attribute; it judges by its own "
+        "threshold, unless --threshold is given",
     )
     other.add_argument(
         "--latency",
@@ -48,30 +53,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="seconds that an answer takes (default: the recording's median)",
     )
     add_options_file(parser)
-    add_settings(parser, InterruptionOptions)
+    add_settings(parser, InterruptionOptions, default="as in the recording")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Play each recording, print what came out; the exit code is 1 if a replay differs."""
+    """Play each recording, print what came out; return the exit code."""
     changes = arguments.options.get("detection", {}) | given_settings(
         arguments, InterruptionOptions
     )
-    name = read_backend(arguments, default="")
-    backend = backend_of(name) if name else None
+    name = read_backend(arguments, None)
+    backend = None if name is None else backend_of(name)
     differs = False
-    for place in arguments.recordings:
-        for path in find_recordings(place):
+    left_out: list[RecordingError] = []
+    paths = [path for place in arguments.recordings for path in find_recordings(place)]
+    for path in paths:
+        try:
             recording = load_recording(path)
-            if changes or backend is not None or arguments.latency is not None:
-                found = what_if(recording, backend=backend, latency=arguments.latency, **changes)
-                _print(arguments.json, _what_if_json(recording, found), _what_if_text, found)
-            else:
-                again = replay(recording)
-                differs |= not again.identical
-                _print(arguments.json, _replay_json(recording, again), _replay_text, again)
-            if recording.cut is not None:
-                print(f"bargein: read up to here: {recording.cut}", file=sys.stderr)
-    return ExitCode.FAILED if differs else ExitCode.OK
+        except RecordingError as error:
+            if arguments.strict or len(paths) == 1:
+                raise
+            left_out.append(error)
+            continue
+        if changes or backend is not None or arguments.latency is not None:
+            found = what_if(recording, backend=backend, latency=arguments.latency, **changes)
+            _print(arguments.json, _what_if_json(recording, found), _what_if_text, found)
+        else:
+            again = replay(recording)
+            differs |= not again.identical
+            _print(arguments.json, _replay_json(recording, again), _replay_text, again)
+        _tell_if_broken_off(recording, arguments.strict)
+    if left_out:
+        print(f"bargein: left out {len(left_out)} of {len(paths)} recordings:", file=sys.stderr)
+        for why in left_out:
+            print(f"  {why}", file=sys.stderr)
+    if differs:
+        return ExitCode.FAILED
+    return ExitCode.UNREADABLE if left_out else ExitCode.OK
+
+
+def _tell_if_broken_off(recording: CallRecording, strict: bool) -> None:
+    if recording.complete:
+        return
+    what = "it has no end: its process was killed, or the call goes on"
+    said = f"{recording.path}: {what}" if recording.cut is None else recording.cut
+    if strict:
+        raise RecordingError(said)
+    print(f"bargein: read up to here: {said}", file=sys.stderr)
 
 
 def _print(as_json: bool, plain: dict[str, Any], text: Any, found: Any) -> None:
@@ -108,7 +135,8 @@ def _replay_text(found: Replayed) -> str:
     rows += [(str(number), *_told(event)) for number, event in enumerate(found.events, 1)]
     lines = aligned(rows, left="outcome") if found.events else []
     if found.difference is None:
-        lines.append(f"identical: {len(found.events)} events, {found.windows} windows")
+        events, windows = counted(len(found.events), "event"), counted(found.windows, "window")
+        lines.append(f"identical: {events}, {windows}")
     else:
         lines.append(f"NOT the same: {found.difference}")
     return "\n".join(lines)
@@ -149,7 +177,9 @@ def _what_if_text(found: list[WhatIf]) -> str:
     lines = aligned(rows, left="outcome") if found else []
     lines.append(f"{changed} of {len(found)} overlaps would have been another")
     if unknown := sum(one.unknown for one in found):
-        lines.append(f"{unknown} unknown: windows were never judged; give a --backend")
+        lines.append(
+            f"{unknown} unknown: windows would be needed that nobody judged; give a --backend"
+        )
     return "\n".join(lines)
 
 

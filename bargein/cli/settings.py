@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
+_D = TypeVar("_D", str, None)
 
 
 @attrs.frozen
@@ -45,14 +46,14 @@ GROUPS = (
         "windows and verdicts",
         "",
         {
-            "threshold": "probability from which on a window is positive (default: the backend's)",
+            "threshold": "probability from which on a window is positive ",
             "min_interruption_duration": "seconds that the probability must stay up",
             "max_audio_duration": "seconds of the longest window",
             "audio_prefix_duration": "seconds kept from before a turn's first onset",
             "detection_interval": "seconds between two windows",
             "inference_timeout": "seconds after which an unanswered window is given up",
             "verdict_grace": "seconds past an overlap's end for windows that are under way",
-            "max_in_flight": "unanswered windows at a time (default: 2)",
+            "max_in_flight": "unanswered windows at a time",
             "eager_first_window": "cut a window at an overlap's start too",
             "reset_window_per_overlap": "trim the window at each overlap, not a turn's first alone",
             "prefix_before_agent": "keep the prefix from before the agent's start too",
@@ -100,15 +101,21 @@ GROUPS = (
 _IN_FILE = {settings: name for name, settings in FILE_GROUPS.items()}
 
 
-def add_settings(parser: argparse.ArgumentParser, *only: type) -> None:
+_DEFAULTS = {"threshold": "the backend's", "max_in_flight": "2"}
+"""Of fields whose own default is ``None``."""
+
+
+def add_settings(parser: argparse.ArgumentParser, *only: type, default: str | None = None) -> None:
     """Add the flags of every group, or of ``only`` some settings classes.
 
-    What isn't given stays out of the namespace.
+    What isn't given stays out of the namespace. ``default`` is said of each group, where it isn't
+    the settings' own defaults that hold then.
     """
     for group in GROUPS:
         if only and group.settings not in only:
             continue
-        flags = parser.add_argument_group(group.title)
+        title = group.title if default is None else f"{group.title} (default: {default})"
+        flags = parser.add_argument_group(title)
         for field in attrs.fields(group.settings):
             text = group.fields[field.name]
             flag = "--" + (group.prefix + field.name).replace("_", "-")
@@ -119,8 +126,9 @@ def add_settings(parser: argparse.ArgumentParser, *only: type) -> None:
             if field.default is False:
                 flags.add_argument(flag, action="store_true", help=text, **common)
                 continue
-            if field.default is not None:
-                text += f" (default: {field.default:g})"
+            if default is None:
+                usual = _DEFAULTS.get(field.name) or f"{field.default:g}"
+                text += f" (default: {usual})"
             kind = int if field.name == "max_in_flight" else float
             flags.add_argument(flag, type=kind, metavar="N", help=text, **common)
 
@@ -145,10 +153,10 @@ def add_options_file(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_backend(arguments: argparse.Namespace, default: str = "local") -> str:
+def read_backend(arguments: argparse.Namespace, default: _D) -> str | _D:
     """Return the backend's name: the flag's, else that of the file of ``--options``."""
-    name: str = arguments.backend or arguments.options.get("backend", default)
-    return name
+    given: str | None = arguments.backend
+    return arguments.options.get("backend", default) if given is None else given
 
 
 def _options_file(path: str) -> dict[str, Any]:

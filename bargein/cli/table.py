@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bargein.analysis import AnalysedOverlap, Analysis
 
-__all__ = ["aligned", "clock_time", "render"]
+__all__ = ["aligned", "clock_time", "counted", "render"]
 
 _HEADINGS = ("start", "length", "outcome", "probability", "decided after", "windows")
 
@@ -74,11 +74,11 @@ def _foot(analysis: Analysis) -> list[str]:
         lines = [f"No overlaps. {spoke}."]
     else:
         lines = [
-            f"{_count(summary['overlaps'], 'overlap')}: "
-            f"{_count(summary['interruptions'], 'interruption')}, "
-            f"{_count(summary['backchannels'], 'backchannel')}, "
+            f"{counted(summary['overlaps'], 'overlap')}: "
+            f"{counted(summary['interruptions'], 'interruption')}, "
+            f"{counted(summary['backchannels'], 'backchannel')}, "
             f"{summary['inconclusive']} inconclusive",
-            f"{spoke}; {_count(summary['windows']['sent'], 'window')} judged"
+            f"{spoke}; {counted(summary['windows']['sent'], 'window')} judged"
             + (
                 ""
                 if summary["median_delay"] is None
@@ -95,7 +95,8 @@ def _foot(analysis: Analysis) -> list[str]:
     return lines
 
 
-def _count(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """Return a number with its noun: 1 window, 2 windows."""
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 

@@ -117,7 +117,9 @@ def load_recording(path: str | os.PathLike[str]) -> CallRecording:
             f"{lines}:1: not a recording's header; expected JSON with format {FORMAT!r}"
         ) from None
     version = header.get("version")
-    if not isinstance(version, int) or version > VERSION:
+    if not isinstance(version, int) or version < 1:
+        raise RecordingError(f"{lines}:1: version {version!r}; expected a whole number from 1")
+    if version > VERSION:
         raise RecordingError(
             f"{lines}:1: version {version!r}; this library reads up to {VERSION}: install a newer "
             f"one (it was written by bargein {header.get('bargein')})"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -163,13 +165,19 @@ def what_if(
     """Play a recording with other settings; return what becomes of each overlap.
 
     ``changes`` are fields of :class:`~bargein.core.InterruptionOptions`. ``backend`` judges all
-    windows anew; without one, recorded answers are used, and an overlap that would have needed a
+    windows anew, by its own threshold where ``changes`` has none; without one, recorded answers are
+    used, and an overlap that would have needed a
     window which wasn't judged is ``unknown``. ``latency``: seconds that an answer takes; by
     default the recorded median. Sentinels and audio come as they were recorded, for they don't
     depend on verdicts; what a caller would have said to an agent that hadn't stopped, nobody knows.
 
     Raises :class:`~bargein.errors.OptionError` for a setting that can't be.
     """
+    if latency is not None and not 0 <= latency < math.inf:
+        raise OptionError(f"latency came as {latency!r}; expected seconds >= 0")
+    fixed = "threshold" in changes or "min_interruption_duration" in changes
+    if backend is not None:  # the threshold was the other judge's, and says nothing of this one
+        changes = {"threshold": None} | changes
     entries = list(recording.entries())
     options = _changed(recording.setup.options, changes)
     judge: Session = _Recorded(entries) if backend is None else backend.open_session(None)
@@ -186,8 +194,8 @@ def what_if(
     )
     try:
         took = _median_latency(entries) if latency is None else latency
-        fixed = "threshold" in changes or "min_interruption_duration" in changes
-        verdicts = _play(setup, entries, judge, took, fixed)
+        inputs = _inputs(entries, fixed, backend is not None)
+        verdicts = _play(setup, inputs, judge, took)
     finally:
         judge.close()
     return _pair(recording, entries, verdicts, judge)
@@ -230,18 +238,14 @@ class _Recorded:
 
 
 def _play(
-    setup: CallSetup,
-    entries: Sequence[Entry],
-    session: Session,
-    latency: float,
-    fixed: bool,
+    setup: CallSetup, inputs: Iterable[tuple[Any, float]], session: Session, latency: float
 ) -> list[Verdict]:
     verdicts: list[Verdict] = []
     player = Player(
         setup.build(), SimulatedTransport(session, latency=latency), on_verdict=verdicts.append
     )
     now = 0.0
-    for item, now in _inputs(entries, fixed):
+    for item, now in inputs:
         player.take(item, now)
     player.finish_at(now)
     return verdicts
@@ -250,14 +254,20 @@ def _play(
 _NEWS = (Reply, WindowFailed, WindowSent, JudgeReady, JudgeUnready, Close, EndOfInput)
 
 
-def _inputs(entries: Sequence[Entry], fixed: bool) -> Iterator[tuple[Any, float]]:
-    """Give what the call itself brought; ``fixed``: the settings that were chosen now stay."""
+def _inputs(entries: Sequence[Entry], fixed: bool, another: bool) -> Iterator[tuple[Any, float]]:
+    """Give what the call itself brought.
+
+    ``fixed``: the settings that were chosen now stay; ``another`` judge: it keeps its threshold.
+    """
     for entry in entries:
         item = entry.item
         if entry.kind != "input" or isinstance(item, _NEWS):
             continue
-        if isinstance(item, Settings) and fixed:
-            continue
+        if isinstance(item, Settings):
+            if fixed:
+                continue
+            if another:
+                item = attrs.evolve(item, threshold=None)
         yield item, entry.now
 
 
@@ -284,8 +294,11 @@ def _pair(
     ]
     events = [entry.plain["event"] for entry in entries if entry.kind == "event"]
     recorded.update(zip(emitted, events, strict=False))
+    offset = _offset(recording, entries)
     replayed = {
-        verdict.overlap: OverlappingSpeechEvent.from_verdict(verdict, stream_id=recording.stream_id)
+        verdict.overlap: OverlappingSpeechEvent.from_verdict(
+            verdict, offset=offset, stream_id=recording.stream_id
+        )
         for verdict in verdicts
     }
     missing = judge.missing if isinstance(judge, _Recorded) else set()
@@ -293,3 +306,12 @@ def _pair(
         WhatIf(number, recorded.get(number), replayed.get(number), number in missing)
         for number in sorted(recorded.keys() | replayed.keys())
     ]
+
+
+def _offset(recording: CallRecording, entries: Sequence[Entry]) -> float:
+    """Return the seconds from the machine's clock to the epoch."""
+    for entry in entries:
+        if entry.kind == "event":
+            return float(entry.plain["offset"])
+    began = datetime.fromisoformat(recording.header["began"]).timestamp()
+    return began - next((entry.now for entry in entries if entry.now), began)

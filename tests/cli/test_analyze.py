@@ -164,6 +164,7 @@ def test_files_that_cannot_be_read(
         (["--plot", "call.gif"], ".png"),
         (["--swap", "--caller-channel", "1"], "--swap came with"),
         (["--caller-channel", "9"], "channel"),
+        (["--backend", ""], "there is no backend ''"),
     ],
 )
 def test_options_that_cannot_be(
@@ -183,7 +184,8 @@ def test_arguments_that_argparse_refuses(
     code, _, err = analyze(capsys, short, *arguments)
 
     assert code == 2
-    assert "usage:" in err
+    assert err.count("\n") == 1
+    assert "bargein analyze --help" in err or "bargein --help" in err
 
 
 @pytest.mark.parametrize(
@@ -232,6 +234,13 @@ def test_the_progress_bar_is_for_terminals() -> None:
     with Progress(0.0, empty, clock=lambda: 1.0) as progress:
         progress(0.0)
     assert "100%" in empty.getvalue()
+
+
+def test_a_closed_output_is_none_of_our_business(
+    monkeypatch: pytest.MonkeyPatch, short: str
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)  # as after bargein … >&-
+    assert main(["analyze", short]) == 0
 
 
 def test_help_and_no_command(capsys: pytest.CaptureFixture[str]) -> None:

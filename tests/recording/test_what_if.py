@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +83,12 @@ def test_what_was_never_judged_is_unknown(recording: CallRecording) -> None:
 def test_another_judge_judges_all_anew(recording: CallRecording) -> None:
     backend = FunctionBackend(lambda window: np.full(200, 0.375), default_threshold=0.25)
 
-    assert outcomes(recording, backend=backend, threshold=None) == [
+    # By its own threshold, whatever the call's was for its judge, then and after an update.
+    assert outcomes(recording, backend=backend) == [
         ("interruption", "interruption", False),
         ("backchannel", "interruption", True),
     ]
-    assert outcomes(recording, backend=backend) == [
+    assert outcomes(recording, backend=backend, threshold=0.5) == [
         ("interruption", "backchannel", True),
         ("backchannel", "backchannel", False),
     ]
@@ -105,12 +108,31 @@ def test_settings_of_a_call_hold_where_none_are_chosen(recording: CallRecording)
     assert not any(changed for _, _, changed in again)
 
 
-@pytest.mark.parametrize("changes", [{"treshold": 0.5}, {"threshold": 1.5}])
+@pytest.mark.parametrize("changes", [{"treshold": 0.5}, {"threshold": 1.5}, {"latency": -1}])
 def test_an_option_that_cant_be_is_refused(
     recording: CallRecording, changes: dict[str, float]
 ) -> None:
-    with pytest.raises(OptionError, match=r"treshold|1\.5"):
+    with pytest.raises(OptionError, match=r"treshold|1\.5|latency came as -1"):
         what_if(recording, **changes)
+
+
+def test_times_are_those_of_the_call(recording: CallRecording) -> None:
+    for one in what_if(recording, threshold=0.125):
+        assert one.recorded is not None
+        assert one.replayed is not None
+        onset = one.recorded["overlap_started_at"]
+        assert one.replayed.overlap_started_at == pytest.approx(onset, abs=1e-3)
+
+
+def test_times_are_about_those_of_a_call_without_an_event(recording: CallRecording) -> None:
+    path = recording.path / "call.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if not line.startswith('{"event"')))
+
+    began = datetime.fromisoformat(recording.header["began"]).timestamp()
+    for one in what_if(recording):
+        assert one.replayed is not None
+        assert abs(one.replayed.created_at - began) < 2 * BOUND
 
 
 # --- the command --------------------------------------------------------------------------------
@@ -149,7 +171,7 @@ def test_the_command_says_what_it_cant_know(
 
     assert "unknown: not judged" in out
     assert "0 of 2 overlaps would have been another" in out
-    assert "2 unknown: windows were never judged; give a --backend" in out
+    assert "2 unknown: windows would be needed that nobody judged; give a --backend" in out
 
 
 def test_the_command_takes_the_options_that_tune_writes(
@@ -203,6 +225,37 @@ def test_a_recording_that_was_cut_short_is_said_to_be(
 
     assert code == 0
     assert "the line isn't whole" in capsys.readouterr().err
+    assert main(["replay", str(recording.path), "--strict"]) == 3
+    assert "the line isn't whole" in capsys.readouterr().err
+
+
+def test_a_recording_without_an_end_is_said_to_have_none(
+    recording: CallRecording, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = recording.path / "call.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+
+    assert main(["replay", str(recording.path)]) == 0
+    assert "it has no end" in capsys.readouterr().err
+
+
+def test_one_that_cant_be_read_does_not_keep_the_others_from_it(
+    recording: CallRecording, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, version in enumerate(("0", "99", '"x"')):
+        other = recording.path.parent / f"0{number}"  # before the good one
+        shutil.copytree(recording.path, other)
+        path = other / "call.jsonl"
+        path.write_text(path.read_text().replace('"version":1', f'"version":{version}', 1))
+
+    assert main(["replay", str(recording.path.parent)]) == 3
+    out, err = capsys.readouterr()
+    assert out.count("identical: 2 events") == 1
+    assert err.startswith("bargein: left out 3 of 4 recordings:\n")
+    assert "version 0; expected a whole number from 1" in err
+    assert "version 99; this library reads up to 1: install a newer one" in err
+    assert main(["replay", str(recording.path.parent), "--strict"]) == 3
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_no_recording_is_unreadable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
