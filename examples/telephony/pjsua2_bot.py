@@ -3,6 +3,7 @@
 pjsua2's callbacks run on its media thread, which must never block: Call's handlers don't.
 """
 
+import collections
 import queue
 import sys
 import time
@@ -51,29 +52,39 @@ class PortLine(pj.AudioMediaPort):
 
 
 class SipCall(pj.Call):
+    port = None
+
     def onCallMediaState(self, prm) -> None:
-        self.port = PortLine(self, f"call-{self.getId()}")
-        call = self.port.handler = Call(self.port, detector)
-        call.on(
-            "stopped", lambda event: print(f"stopped, {event.heard_up_to} ms heard", flush=True)
-        )
+        if self.port is None:  # it isn't at the end of a hold
+            self.port = PortLine(self, f"call-{self.getId()}")
+            call = self.port.handler = Call(self.port, detector)
+            call.on(
+                "stopped", lambda event: print(f"stopped, {event.heard_up_to} ms heard", flush=True)
+            )
+            call.play(samples, sample_rate=rate)
         audio = self.getAudioMedia(-1)
         audio.startTransmit(self.port)
         self.port.startTransmit(audio)
-        call.play(samples, sample_rate=rate)
 
     def onCallState(self, prm) -> None:
-        if self.getInfo().state == pj.PJSIP_INV_STATE_DISCONNECTED and hasattr(self, "port"):
+        ended = self.getInfo().state == pj.PJSIP_INV_STATE_DISCONNECTED
+        if ended and self.port is not None:
             self.port.handler.on_end("hangup")
             print("over", flush=True)
 
 
 class Bot(pj.Account):
+    def __init__(self) -> None:
+        super().__init__()
+        # The newest are kept: pjsua2 frees a call and its port with their last references in
+        # Python, and its bridge may use them for a while yet.
+        self.calls = collections.deque(maxlen=100)
+
     def onIncomingCall(self, prm) -> None:
-        self.call = SipCall(self, prm.callId)
-        answer = pj.CallOpParam(True)
+        call, answer = SipCall(self, prm.callId), pj.CallOpParam(True)
+        self.calls.append(call)
         answer.statusCode = 200
-        self.call.answer(answer)
+        call.answer(answer)
 
 
 def main(port: int = 5062) -> None:

@@ -39,7 +39,7 @@ call_local_timeout 30
 class Baresip:
     """A running softphone whose microphone is a file; it plays again and again."""
 
-    def __init__(self, work: Path, said: Samples) -> None:
+    def __init__(self, work: Path, said: Samples, name: str = "ann") -> None:
         work.mkdir(parents=True, exist_ok=True)
         write_wav(work / "said.wav", said)
         with socket.socket() as probe:
@@ -48,7 +48,7 @@ class Baresip:
         config = CONFIG.format(modules=MODULES, control=port, audio=work / "said.wav")
         (work / "config").write_text(config)
         (work / "accounts").write_text(
-            "<sip:ann@127.0.0.1>;regint=0;audio_codecs=PCMU/8000/1;dtmfmode=rtpevent\n"
+            f"<sip:{name}@127.0.0.1>;regint=0;audio_codecs=PCMU/8000/1;dtmfmode=rtpevent\n"
         )
         (work / "contacts").write_text("")
         self._log = (work / "log").open("wb")
@@ -112,8 +112,8 @@ class Baresip:
 
 
 @contextmanager
-def running(work: Path, said: Samples) -> Iterator[Baresip]:
-    phone = Baresip(work, said)
+def running(work: Path, said: Samples, name: str = "ann") -> Iterator[Baresip]:
+    phone = Baresip(work, said, name)
     try:
         yield phone
     finally:

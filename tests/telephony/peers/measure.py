@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import statistics
+import os
 from collections.abc import Sequence
 
 import attrs
 
 from .agent import Visit
-from .sounds import Samples, find, last_audible
+from .sounds import Samples, find, last_audible, pieces
 
 
 @attrs.frozen
@@ -27,7 +27,7 @@ class Latency:
     """The judge's own time for the deciding window."""
 
 
-def latency(visit: Visit, said: Samples, heard: Samples, phrase: Samples, onset: float) -> Latency:
+def latency(visit: Visit, said: Samples, heard: Samples, phrase: Samples) -> Latency:
     """Measure one interrupted call.
 
     Args:
@@ -35,15 +35,14 @@ def latency(visit: Visit, said: Samples, heard: Samples, phrase: Samples, onset:
         said: the caller's audio as it left the caller, on one clock with `heard`.
         heard: the agent's audio as it came to the caller.
         phrase: what the caller interrupted with.
-        onset: when the caller did, in seconds of the caller's audio.
     """
-    spoke = find(said, phrase)
-    total = last_audible(heard) - spoke
+    total = last_audible(heard) - find(said, phrase)
     started, verdict = visit.first("overlap_started"), visit.first("verdict")
     assert started is not None
     assert verdict is not None
     assert verdict.verdict is not None
-    vad = started.at - onset
+    # By the audio that came, whenever the call began: how `at` counts, but for what was lost.
+    vad = started.at - find(visit.heard(), phrase)
     judge = verdict.time - started.time
     return Latency(
         1000 * total,
@@ -52,6 +51,39 @@ def latency(visit: Visit, said: Samples, heard: Samples, phrase: Samples, onset:
         1000 * (total - vad - judge),
         1000 * verdict.verdict.prediction_duration,
     )
+
+
+AT_ONCE = 3
+"""Callers who interrupt at once, one for each phrase: more wouldn't be a telephone's pace on a
+machine that is busy with other things."""
+
+ROUNDS = int(os.environ.get("BARGEIN_TELEPHONY_ROUNDS", "1"))
+"""Times that they call; the figures of the docs are of more."""
+
+TAIL = 0.5
+"""Seconds that the agent stays after it fell silent: what is on its way to the caller arrives."""
+
+AFTER = 6.0
+"""Seconds that callers stay after the onset where nobody stops the agent."""
+
+Plan = list[tuple[float, Samples]]
+"""When callers interrupt, in seconds of their calls, and what they say."""
+
+
+def plan(number: int = AT_ONCE, later: float = 0.0) -> Plan:
+    phrases = pieces("interruption") + pieces("turn")
+    return [(1.5 + later + 0.31 * n, phrases[n % len(phrases)]) for n in range(number)]
+
+
+def rounds() -> list[Plan]:
+    """Return what is said in each round of calls, at other times in each."""
+    return [plan(later=0.17 * number) for number in range(ROUNDS)]
+
+
+def most(found: Sequence[object]) -> bool:
+    """Whether most of all interruptions were heeded: on a busy machine frames are lost, and the
+    judge may err."""
+    return 3 * len(found) >= 2 * AT_ONCE * ROUNDS
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -70,9 +102,7 @@ def report(peer: str, found: Sequence[Latency], **more: object) -> str:
             f"inference {parts.inference:.0f}, playout and network {parts.playout:.0f})"
         )
 
+    if not found:
+        return f"LATENCY {peer}: no interruption was heeded"
     rest = "".join(f"; {name} {value}" for name, value in more.items())
     return f"LATENCY {peer}: n {len(found)}; p50 {row(0.5)}; p95 {row(0.95)}{rest}"
-
-
-def median(found: Sequence[Latency]) -> float:
-    return statistics.median(f.total for f in found)

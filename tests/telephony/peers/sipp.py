@@ -98,10 +98,12 @@ def call(
     return _run(work, port, name, steps, bye=bye, calls=calls, media_port=media_port)
 
 
-def echo(work: Path, port: int, seconds: float) -> subprocess.Popen[str]:
+def echo(
+    work: Path, port: int, seconds: float, *, name: str = "echo", media_port: int = 20_000
+) -> subprocess.Popen[str]:
     """Start a call that sends back each packet as it comes: an echo at 0 dB, and no delay."""
     steps = [_invite(1, 0, port="[media_port]"), _pause(seconds)]
-    return _run(work, port, "echo", steps, "-rtp_echo")
+    return _run(work, port, name, steps, "-rtp_echo", media_port=media_port)
 
 
 def _run(

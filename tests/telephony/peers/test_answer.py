@@ -18,7 +18,7 @@ WAIT = 90.0
 
 
 def test_the_demonstration_agent(tmp_path: Path) -> None:
-    said = timeline(9.0, (2.0, pieces("backchannel")[0]), (5.0, pieces("interruption")[0]))
+    said = timeline(7.5, (1.5, pieces("backchannel")[0]), (4.0, pieces("interruption")[0]))
     command = [sys.executable, "-u", "-m", "bargein", "answer", "sip", "--port", "0"]
     command += ["--calls", "1", "--record", str(tmp_path / "calls")]
     with subprocess.Popen(
@@ -34,7 +34,7 @@ def test_the_demonstration_agent(tmp_path: Path) -> None:
                 port = int(found[1])
                 break
         assert port, shown
-        sipp.finish(sipp.call(tmp_path, port, said))
+        sipp.finish(sipp.call(tmp_path, port, said, media_port=24_000))
         shown += agent.communicate(timeout=WAIT)[0]
     assert agent.returncode == 0, shown
     assert len(re.findall("interruption", shown)) >= 1, shown

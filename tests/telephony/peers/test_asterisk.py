@@ -21,16 +21,15 @@ from bargein.telephony import (
 from tests.telephony.lines.handlers import Answerer, Echo
 
 from . import asterisk
-from .agent import Agent
+from .agent import Agent, in_order_of_onset
 from .asterisk import Asterisk
-from .measure import latency
+from .measure import AFTER, TAIL, latency, most, rounds
 from .measure import report as as_line
-from .sounds import RATE, Samples, find, last_audible, pieces, silence, timeline
+from .sounds import RATE, Samples, find, pieces, silence, timeline
 
 pytestmark = pytest.mark.peer("asterisk")
 
 WAYS = ["audiosocket", "audiosocket16", "websocket-json", "websocket-plain-text", "rtp"]
-ONSET = 2.5
 
 
 class Switch:
@@ -66,13 +65,13 @@ def pbx(switch: Switch) -> Iterator[Asterisk]:
 def test_the_media_goes_both_ways(pbx: Asterisk, switch: Switch, way: str) -> None:
     phrase = pieces("interruption")[0]
     switch.answer = answerer = Answerer(Echo)
-    name = pbx.call(way, timeline(4.0, (1.0, phrase)))
+    name = pbx.call(way, timeline(3.0, (0.5, phrase)))
     handler = answerer.wait()
 
     assert handler.wait_end() in (("timeout",) if way == "rtp" else ("hangup",))
     said, heard = pbx.recording(name)
     assert handler.line.format.sample_rate == (16_000 if way == "audiosocket16" else 8_000)
-    assert len(handler.audio) > 3.5 * handler.line.format.sample_rate
+    assert len(handler.audio) > 2.5 * handler.line.format.sample_rate
     # What was echoed is what was said, a little later.
     delay = find(heard, phrase) - find(said, phrase)
     assert -0.1 < delay < 0.5
@@ -96,24 +95,21 @@ def likeness(heard: Samples, phrase: Samples) -> list[float]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_interruption_stops_the_prompt(
+def test_interruptions_stop_the_prompt(
     pbx: Asterisk, switch: Switch, report: list[str], way: str
 ) -> None:
-    phrases = pieces("interruption") + pieces("turn")
     found = []
-    with Agent() as agent:
-        switch.answer = agent
-        for number in range(6):
-            onset, phrase = 1.7 + 0.31 * number, phrases[number % len(phrases)]
-            name = pbx.call(way, timeline(onset + 3.5, (onset, phrase)))
-            visit = agent.wait(number + 1)[number]
+    for planned in rounds():
+        with Agent(stays=TAIL) as agent:
+            switch.answer = agent
+            names = [pbx.call(way, timeline(at + AFTER, (at, phrase))) for at, phrase in planned]
+            visits = in_order_of_onset(agent.wait(len(planned)))
+        for visit, name, (_, phrase) in zip(visits, names, planned, strict=True):
             assert visit.complete()
-            said, heard = pbx.recording(name)
-            if "interruption" in visit.verdicts():
-                assert last_audible(heard) < onset + 3.0
-                found.append(latency(visit, said, heard, phrase, onset))
+            if visit.interrupted:
+                found.append(latency(visit, *pbx.recording(name), phrase))
     report.append(as_line(f"Asterisk, {way}", found))
-    assert len(found) >= 5
+    assert most(found)
 
 
 @pytest.mark.parametrize("way", ["audiosocket", "websocket-json"])
@@ -128,9 +124,9 @@ def test_backchannels_and_noise_dont_stop_it(
             pbx.call(way, timeline(6.0, (2.0, piece), (4.0, piece)))
         for visit in agent.wait(len(cases)):
             assert visit.complete()
-            wrong += "stopped" in visit.kinds()
+            wrong += visit.wrongly_stopped
     report.append(f"WRONG STOPS Asterisk, {way}: {wrong} of {len(cases)} calls")
-    assert wrong <= 1  # on a busy machine frames are lost, and the judge may err
+    assert wrong <= 1
 
 
 @pytest.mark.parametrize("way", ["audiosocket", "websocket-json"])

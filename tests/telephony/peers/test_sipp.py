@@ -14,15 +14,16 @@ from tests.telephony.lines.handlers import Answerer
 
 from . import sipp
 from .agent import Agent, cpu
-from .measure import latency
+from .measure import latency, plan
 from .measure import report as as_line
 from .sniff import Sniffer, side_by_side
-from .sounds import Samples, last_audible, pieces, silence, timeline
+from .sounds import Samples, pieces, silence, timeline
 
 pytestmark = pytest.mark.peer("sipp")
 
 PHRASE = 0
-ONSET = 2.5
+MEDIA = 20_000
+"""The first call's UDP port for audio; further ones are 100 apart."""
 
 
 def talk(
@@ -54,19 +55,17 @@ def test_every_bit_of_the_audio_arrives(tmp_path: Path, law: int) -> None:
 @pytest.mark.parametrize("law", [0, 8])
 def test_an_interruption_stops_the_prompt(tmp_path: Path, law: int) -> None:
     phrase = pieces("interruption")[PHRASE]
-    agent, sniffer = talk(tmp_path, timeline(6.0, (ONSET, phrase)), law=law)
+    agent, sniffer = talk(tmp_path, timeline(5.5, (1.5, phrase)), law=law)
 
     (visit,) = agent.visits
-    assert visit.verdicts() == ["interruption"]
+    assert visit.interrupted
     assert visit.complete()
-    port = visit.line.remote[1]  # type: ignore[attr-defined]
-    _, heard = side_by_side(sniffer.heard_from(port), sniffer.heard_at(port))
-    assert ONSET < last_audible(heard) < 5.0
     stopped = visit.first("stopped")
     assert stopped is not None
-    assert stopped.heard_up_to is not None
-    # What it says was heard is what came to the caller, to the pacer's lead.
-    assert abs(stopped.heard_up_to / 1000 - last_audible(heard)) < 0.3
+    # What it says was heard is all that came to the caller: nothing can be taken back.
+    port = visit.line.remote[1]  # type: ignore[attr-defined]
+    came = sum(len(seen.packet.payload) for seen in sniffer.heard_at(port))
+    assert stopped.heard_up_to == came * 1000 // 8_000
 
 
 def utterances() -> list[tuple[str, Samples]]:
@@ -76,7 +75,7 @@ def utterances() -> list[tuple[str, Samples]]:
 
 def test_backchannels_and_noise_dont_stop_it(tmp_path: Path, report: list[str]) -> None:
     cases = utterances()
-    wrong = []
+    wrong = 0
     with Agent() as agent, SipAnswerer(agent, port=0) as server:
         calls = [
             sipp.call(
@@ -84,7 +83,7 @@ def test_backchannels_and_noise_dont_stop_it(tmp_path: Path, report: list[str]) 
                 server.address[1],
                 timeline(6.0, (2.0, piece), (4.0, piece)),
                 name=f"call{number}",
-                media_port=20_000 + 100 * number,
+                media_port=MEDIA + 100 * number,
             )
             for number, (_, piece) in enumerate(cases)
         ]
@@ -93,41 +92,55 @@ def test_backchannels_and_noise_dont_stop_it(tmp_path: Path, report: list[str]) 
         visits = agent.wait(len(cases))
     for visit in visits:
         assert visit.complete()
-        wrong += [visit.line.details["caller"]] * ("stopped" in visit.kinds())
+        wrong += visit.wrongly_stopped
     report.append(
-        f"WRONG STOPS sipp: {len(wrong)} of {len(cases)} calls with two mm-hmm, coughs "
-        f"or knocks each"
+        f"WRONG STOPS sipp: {wrong} of {len(cases)} calls with two mm-hmm, coughs or knocks each"
     )
-    assert len(wrong) <= 1  # on a busy machine frames are lost, and the judge may err
+    assert wrong <= 1
 
 
 def test_a_silent_caller(tmp_path: Path) -> None:
-    agent, _ = talk(tmp_path, silence(4.0))
+    agent, _ = talk(tmp_path, silence(3.0))
 
     (visit,) = agent.visits
     assert "overlap_started" not in visit.kinds()
     assert visit.complete()
 
 
-def test_an_echoing_caller(tmp_path: Path, report: list[str]) -> None:
+def test_echoing_callers(tmp_path: Path, report: list[str]) -> None:
     with Agent() as agent, SipAnswerer(agent, port=0) as server:
-        sipp.finish(sipp.echo(tmp_path, server.address[1], 10.0))
-        (visit,) = agent.wait(1)
+        calls = [
+            sipp.echo(
+                tmp_path,
+                server.address[1],
+                8.0,
+                name=f"echo{number}",
+                media_port=MEDIA + 100 * number,
+            )
+            for number in range(3)
+        ]
+        for call in calls:
+            sipp.finish(call)
+        visits = agent.wait(len(calls))
 
-    assert len(visit.audio) > 8 * 8_000
-    stops, overlaps = (visit.kinds().count(kind) for kind in ("stopped", "overlap_started"))
-    report.append(f"ECHO ALONE sipp, 0 dB, no delay: stops {stops}, overlaps {overlaps}")
-    assert stops == 0
-    assert visit.complete()
+    for visit in visits:
+        assert len(visit.audio) > 6 * 8_000
+        assert visit.complete()
+    stops, overlaps = (
+        sum(visit.kinds().count(kind) for visit in visits)
+        for kind in ("stopped", "overlap_started")
+    )
+    report.append(f"ECHO ALONE sipp, 0 dB, no delay, 3 calls: stops {stops}, overlaps {overlaps}")
+    assert not any(visit.wrongly_stopped for visit in visits)
 
 
 def test_hold_pauses_and_ends_nothing(tmp_path: Path) -> None:
     phrase = pieces("interruption")[PHRASE]
-    said = timeline(6.5, (3.5, phrase))
-    agent, sniffer = talk(tmp_path, said, hold_at=2.0, seconds=6.5)
+    said = timeline(5.0, (2.0, phrase))
+    agent, sniffer = talk(tmp_path, said, hold_at=1.0, seconds=5.0)
 
     (visit,) = agent.visits
-    assert visit.verdicts() == ["interruption"]
+    assert visit.interrupted
     assert visit.complete()
     port = visit.line.remote[1]  # type: ignore[attr-defined]
     times = [seen.at for seen in sniffer.heard_at(port)]
@@ -147,7 +160,7 @@ def test_a_caller_who_goes_without_a_word(tmp_path: Path) -> None:
 
 
 def test_ten_calls_at_once(tmp_path: Path, report: list[str]) -> None:
-    phrases = pieces("interruption") + pieces("turn")
+    planned = plan(10)
     found = []
     with (
         Agent() as agent,
@@ -155,31 +168,26 @@ def test_ten_calls_at_once(tmp_path: Path, report: list[str]) -> None:
         Sniffer() as sniffer,
     ):
         begin, used = time.monotonic(), cpu()
-        calls = []
-        for number in range(10):
-            onset, phrase = 1.5 + 0.23 * number, phrases[number % len(phrases)]
-            said = timeline(onset + 3.5, (onset, phrase))
-            calls.append(
-                sipp.call(
-                    tmp_path,
-                    server.address[1],
-                    said,
-                    name=f"call{number}",
-                    media_port=20_000 + 100 * number,
-                )
+        calls = [
+            sipp.call(
+                tmp_path,
+                server.address[1],
+                timeline(at + 3.5, (at, phrase)),
+                name=f"call{number}",
+                media_port=MEDIA + 100 * number,
             )
+            for number, (at, phrase) in enumerate(planned)
+        ]
         for call in calls:
             sipp.finish(call)
         visits = agent.wait(10)
         share = (cpu() - used) / (time.monotonic() - begin) / 10
     for visit in visits:
         assert visit.complete()
-        port = visit.line.remote[1]  # type: ignore[attr-defined]
-        number = (port - 20_000) // 100
-        if "interruption" not in visit.verdicts():
-            continue
-        onset, phrase = 1.5 + 0.23 * number, phrases[number % len(phrases)]
-        said, heard = side_by_side(sniffer.heard_from(port), sniffer.heard_at(port))
-        found.append(latency(visit, said, heard, phrase, onset))
+        if visit.interrupted:
+            port = visit.line.remote[1]  # type: ignore[attr-defined]
+            _, phrase = planned[(port - MEDIA) // 100]
+            tracks = side_by_side(sniffer.heard_from(port), sniffer.heard_at(port))
+            found.append(latency(visit, *tracks, phrase))
     report.append(as_line("sipp, ten at once", found, cpu_per_call=f"{share:.1%} of a core"))
     assert len(found) >= 8

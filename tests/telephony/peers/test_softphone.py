@@ -2,70 +2,70 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from bargein.telephony import SipAnswerer
 
-from .agent import Agent
-from .measure import latency
+from .agent import Agent, Visit
+from .measure import AFTER, TAIL, latency, most, rounds
 from .measure import report as as_line
-from .softphone import Phone, Softphone
-from .sounds import pieces, silence, timeline
+from .softphone import Softphone
+from .sounds import Samples, pieces, silence, timeline
 
 pytestmark = pytest.mark.peer("pjsua2")
 
-
-@pytest.fixture(scope="module")
-def softphone() -> Iterator[Softphone]:
-    softphone = Softphone()
-    yield softphone
-    softphone.close()
+Caller = tuple[Samples, float | None]
+"""What a caller says, and how loud (dB) it echoes the agent."""
 
 
-def stay(seconds: float) -> object:
-    return lambda call, phone: time.sleep(seconds)
+def talk(
+    work: Path, callers: list[Caller], *, stays: float | None = None
+) -> list[tuple[Visit, Softphone]]:
+    """Have callers call at once; return each one's call, at both ends."""
+    with Agent(stays=stays) as agent, SipAnswerer(agent, port=0) as server:
+        phones = [
+            Softphone(work, server.address[1], said, name=f"caller{number}", echo_db=echo_db)
+            for number, (said, echo_db) in enumerate(callers)
+        ]
+        for phone in phones:
+            phone.finish()
+        visits = {visit.caller: visit for visit in agent.wait(len(callers))}
+    found = [(visits[f"sip:{phone.name}@127.0.0.1"], phone) for phone in phones]
+    assert all(visit.complete() for visit, _ in found)
+    return found
 
 
-def test_interruptions_stop_the_prompt(softphone: Softphone, report: list[str]) -> None:
-    phrases = pieces("interruption") + pieces("turn")
+def test_interruptions_stop_the_prompt(tmp_path: Path, report: list[str]) -> None:
     found = []
-    with Agent() as agent, SipAnswerer(agent, port=0) as server:
-        for number in range(6):
-            onset, phrase = 1.7 + 0.31 * number, phrases[number % len(phrases)]
-            phone = Phone(timeline(onset + 3.0, (onset, phrase)))
-            softphone.call(server.address[1], phone, stay(onset + 3.0))
-            visit = agent.wait(number + 1)[number]
-            assert visit.complete()
-            if "interruption" in visit.verdicts():
-                found.append(latency(visit, *phone.tracks(), phrase, onset))
+    for planned in rounds():
+        said = [timeline(at + AFTER, (at, phrase)) for at, phrase in planned]
+        calls = talk(tmp_path, [(each, None) for each in said], stays=TAIL)
+        found += [
+            latency(visit, *phone.tracks(), phrase)
+            for (visit, phone), (_, phrase) in zip(calls, planned, strict=True)
+            if visit.interrupted
+        ]
     report.append(as_line("pjsua2", found))
-    assert len(found) >= 5
+    assert most(found)
 
 
-@pytest.mark.parametrize("level", [-20.0, -10.0, 0.0])
-def test_an_echoing_caller_stops_nothing(
-    softphone: Softphone, report: list[str], level: float
-) -> None:
-    with Agent() as agent, SipAnswerer(agent, port=0) as server:
-        phone = Phone(silence(8.0), echo_db=level)
-        softphone.call(server.address[1], phone, stay(8.0))
-        (visit,) = agent.wait(1)
-    assert visit.complete()
-    stops = visit.kinds().count("stopped")
-    overlaps = visit.kinds().count("overlap_started")
-    report.append(f"WRONG STOPS pjsua2, echo alone at {level:g} dB: {stops}, overlaps {overlaps}")
-    assert stops == 0
+def test_echoing_callers_stop_nothing(tmp_path: Path, report: list[str]) -> None:
+    levels = [-20.0, -10.0, 0.0]
+    calls = talk(tmp_path, [(silence(8.0), level) for level in levels])
+    for level, (visit, _) in zip(levels, calls, strict=True):
+        overlaps = visit.kinds().count("overlap_started")
+        report.append(
+            f"WRONG STOPS pjsua2, echo alone at {level:g} dB: "
+            f"{visit.kinds().count('stopped')}, overlaps {overlaps}"
+        )
+    assert not any(visit.wrongly_stopped for visit, _ in calls)
 
 
-def test_an_interruption_over_an_echo_stops_it(softphone: Softphone) -> None:
-    with Agent() as agent, SipAnswerer(agent, port=0) as server:
-        phone = Phone(timeline(9.0, (5.0, pieces("interruption")[0])), echo_db=-10.0)
-        softphone.call(server.address[1], phone, stay(9.0))
-        (visit,) = agent.wait(1)
-    assert visit.complete()
-    stopped = visit.first("stopped")
-    assert stopped is not None
-    assert stopped.at > 5.0
+def test_interruptions_over_an_echo_stop_it(tmp_path: Path) -> None:
+    phrase = pieces("interruption")[0]
+    said = [timeline(12.0, (5.0 + 0.2 * n, phrase)) for n in range(3)]
+    calls = talk(tmp_path, [(each, -10.0) for each in said], stays=TAIL)
+    stops = [visit.first("stopped") for visit, _ in calls]
+    assert any(stop is not None and stop.at > 5.0 for stop in stops)

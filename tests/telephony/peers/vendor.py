@@ -20,7 +20,7 @@ from websockets.sync.client import connect
 from bargein.audio.g711 import decode_mulaw, encode_mulaw
 from bargein.telephony.codecs.dialects import Dialect
 
-from .sounds import RATE, Samples
+from .sounds import AUDIBLE, RATE, Samples
 
 FRAME = RATE // 50
 AHEAD = 0.02
@@ -30,8 +30,16 @@ AHEAD = 0.02
 class VendorCall:
     """One call of a vendor's; `run` blocks until it is over."""
 
-    def __init__(self, dialect: Dialect, said: Samples, *, digits: dict[float, str] | None = None):
+    def __init__(
+        self,
+        dialect: Dialect,
+        said: Samples,
+        *,
+        stream: str = "MZ1",
+        digits: dict[float, str] | None = None,
+    ) -> None:
         self.dialect = dialect
+        self.stream = stream
         self.said: list[Samples] = []
         self.heard: list[Samples] = []
         self.clears: list[float] = []
@@ -64,7 +72,7 @@ class VendorCall:
         dialect = self.dialect
         fmt = {"encoding": "audio/x-mulaw", dialect.rate_field: RATE, "channels": 1}
         return {
-            dialect.stream_id: "MZ1",
+            dialect.stream_id: self.stream,
             "callSid": "CA1",
             "tracks": ["inbound"],
             dialect.format_field: fmt,
@@ -73,7 +81,7 @@ class VendorCall:
     def _send(self, socket: Any, event: str, **fields: Any) -> None:
         self.sequence += 1
         message = {"event": event, "sequenceNumber": str(self.sequence), **fields}
-        message[self.dialect.stream_id] = "MZ1"
+        message[self.dialect.stream_id] = self.stream
         socket.send(json.dumps(message))
 
     def _tick(self, socket: Any, number: int) -> None:
@@ -154,3 +162,8 @@ class VendorCall:
     def tracks(self) -> tuple[Samples, Samples]:
         """Return what was said and heard, on one clock."""
         return np.concatenate(self.said), np.concatenate(self.heard)
+
+    def played(self) -> float:
+        """Return how much of the prompt (s) was played: frames in which it is audible."""
+        frames = np.abs(np.array(self.heard).astype(np.int32)).max(axis=1)
+        return float((frames > AUDIBLE).sum()) * FRAME / RATE
