@@ -47,7 +47,8 @@ from .window import WINDOW_RATE
 __all__ = ["Pipeline"]
 
 LIVE_CHUNKS = 3
-"""Chunks (of 32 ms) that a live stream's VAD takes at a time: singly they cost twice as much."""
+"""Chunks (of 32 ms) that a live stream's VAD takes at a time where nothing can fall in them: singly
+they cost twice as much."""
 
 PLAYOUT_STEPS = 10
 """A second: how often a worker looks whether the agent's audio has begun or ended."""
@@ -274,7 +275,7 @@ class Pipeline:
         wake_after = machine.samples_to_cut()
         keep: float | None = None
         if self._listener is not None and not silent:
-            step = LIVE_CHUNKS * CHUNK * rate // WINDOW_RATE
+            step = self._samples_to_hear()
             wake_after = step if wake_after is None else min(step, wake_after)
         elif silent:
             keep = machine.options.audio_prefix_duration * machine.options.prefix_before_agent
@@ -293,6 +294,21 @@ class Pipeline:
             crossing=crossing,
             above=above,
         )
+
+    def _samples_to_hear(self) -> int:
+        """Return after how many input samples the VAD is worth asking.
+
+        Where the chunks to come can make an overlap, or end one, it is asked then: a caller isn't
+        found up to two chunks late for what batches save.
+        """
+        assert self._listener is not None
+        assert self._tracker is not None
+        step = LIVE_CHUNKS * CHUNK * self._timeline.format.sample_rate // WINDOW_RATE
+        expected = self._tracker.next_position
+        if expected is None:
+            return step
+        chunk = -(-expected // CHUNK) * CHUNK
+        return max(1, min(step, self._listener.due(chunk) - self._timeline.position))
 
 
 _EFFECTS: dict[type, Callable[[Pipeline, Any, float], list[Action]]] = {

@@ -364,6 +364,21 @@ def test_attention_with_a_vad_of_our_own() -> None:
     assert pipeline.attention().wake_after == 3 * CHUNK // 2
 
 
+@pytest.mark.parametrize(("heard", "missing"), [(1, 2), (2, 1)])
+def test_a_worker_looks_again_as_soon_as_an_overlap_can_have_begun(
+    heard: int, missing: int
+) -> None:
+    pipeline, _ = build()
+    pipeline.handle(AgentSpeechStarted(), now=0.0)
+    chunk, ahead = CHUNK // 2, RATE * 4 // 1000  # at 8 kHz; a chunk is judged 4 ms after its end
+    play(pipeline, silence(0.064), [2 * chunk])
+    play(pipeline, tone(1.0)[: heard * chunk + ahead], [heard * chunk + ahead])
+    assert pipeline.attention().wake_after == missing * chunk
+    play(pipeline, tone(1.0)[: missing * chunk], [missing * chunk])
+    assert pipeline.machine.state is State.OPEN
+    assert pipeline.attention().wake_after == 3 * chunk
+
+
 def test_a_pipeline_without_a_tracker_has_no_crossing() -> None:
     assert Pipeline(InterruptionMachine(format=FORMAT)).attention().crossing is None
 
