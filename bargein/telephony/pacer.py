@@ -259,6 +259,8 @@ class Pacer:
         width = self.format.frame_width
         pieces = []
         for passage in self._programme:
+            if passage.begin >= position + size:
+                break
             start, stop = max(position, passage.begin), min(position + size, passage.end)
             if start < stop:
                 begin = (start - passage.begin) * width

@@ -50,6 +50,10 @@ class Prompt:
         self._parts: list[tuple[Passage, str]] = []
         self._state: PromptState = "queued"
         self._heard = 0
+        self._whole = 0
+        """Parts that were heard to their ends."""
+        self._whole_samples = 0
+        """Samples of them."""
         self._ended = False
         self._done = threading.Event()
 
@@ -126,9 +130,14 @@ class Prompt:
 
     def _update(self, position: int) -> None:
         """Take that the caller has heard the programme up to ``position``."""
-        heard = 0
-        for passage, _ in self._parts:
-            heard += min(max(position - passage.begin, 0), passage.end - passage.begin)
+        # From where it was: at each tick, while a synthesiser may have given thousands of parts.
+        while self._whole < len(self._parts) and self._parts[self._whole][0].end <= position:
+            passage = self._parts[self._whole][0]
+            self._whole += 1
+            self._whole_samples += passage.end - passage.begin
+        heard = self._whole_samples
+        if self._whole < len(self._parts):
+            heard += max(position - self._parts[self._whole][0].begin, 0)
         self._heard = max(self._heard, heard)
 
     def _settle(self, state: PromptState) -> None:

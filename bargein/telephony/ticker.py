@@ -40,11 +40,9 @@ class Ticker:
         with self._changed:
             self._calls[id(call)] = call
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
-
-    def __len__(self) -> int:
-        return len(self._calls)
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                thread.start()  # where it can't be had, the next call tries again
+                self._thread = thread
 
     def _run(self) -> None:
         due = time.monotonic()
@@ -53,22 +51,24 @@ class Ticker:
                 if not self._calls:
                     self._thread = None
                     return
-                calls = list(self._calls.values())
-            for call in calls:
-                self._tick(call)
+                # Taken out while they are ticked: one that is added meanwhile, for it has something
+                # new to say, stays in even if its tick was done with what it knew.
+                calls, self._calls = self._calls, {}
+            for key, call in calls.items():
+                if self._tick(call):
+                    with self._changed:
+                        self._calls[key] = call
             now = time.monotonic()
             # After trouble it goes on in its stride, without catching up: pacers look at the time.
             due = max(due + TICK, now)
             time.sleep(max(0.0, due - now))
 
-    def _tick(self, call: Ticked) -> None:
+    def _tick(self, call: Ticked) -> bool:
         try:
-            if call.tick(time.monotonic()):
-                return
+            return call.tick(time.monotonic())
         except Exception:
             logger.exception("%s: a call's tick failed; it is paced no more", self._name)
-        with self._changed:
-            self._calls.pop(id(call), None)
+            return False
 
 
 _shared = Ticker()

@@ -53,7 +53,39 @@ def test_it_starts_again() -> None:
         thread = ticker._thread
         if thread is not None:
             thread.join(10)
-        assert len(ticker) == 0
+            assert not thread.is_alive()
+
+
+def test_what_is_added_while_it_is_ticked_for_the_last_time_is_ticked_again() -> None:
+    ticker = Ticker("test-pacing")
+
+    class Late(Counted):
+        """Has something to say just as it says that it has nothing."""
+
+        def tick(self, now: float) -> bool:
+            if not self.times:
+                adding = threading.Thread(target=ticker.add, args=(self,))
+                adding.start()
+                adding.join(10)
+            super().tick(now)
+            return False
+
+    late = Late(2)
+    ticker.add(late)
+    assert late.done.wait(10)
+
+
+def test_without_a_thread_it_says_so_and_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_more(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    ticker, once = Ticker("test-pacing"), Counted(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_more)
+        with pytest.raises(RuntimeError, match="thread"):
+            ticker.add(once)
+    ticker.add(Counted(1))
+    assert once.done.wait(10)
 
 
 def test_the_process_has_one() -> None:
