@@ -15,6 +15,7 @@ from ..codecs import audiosocket as codec
 from ..codecs import events as ev
 from ..line import Answer, EndReason
 from . import base
+from .listening import Listener
 
 __all__ = ["AudioSocketServer"]
 
@@ -73,8 +74,9 @@ class AudioSocketServer(base.Server):
         return len(self._connections)
 
     def _open(self) -> None:
-        self._listener = socket.create_server((self._host, self._port), backlog=128)
-        self._address = self._listener.getsockname()[:2]
+        listening = socket.create_server((self._host, self._port), backlog=128)
+        self._listener = Listener(listening, self._short)
+        self._address = listening.getsockname()[:2]
         self._thread = threading.Thread(
             target=self._accept, name="bargein-audiosocket", daemon=True
         )
@@ -85,28 +87,36 @@ class AudioSocketServer(base.Server):
             try:
                 sock, peer = self._listener.accept()
             except OSError:
-                if self._state == "closed":
-                    return
-                time.sleep(0.05)  # no descriptors left; calls that end give some back
+                return  # closed
+            try:
+                admitted = self._admit(sock, f"AudioSocket from {peer[0]}:{peer[1]}")
+            except (OSError, RuntimeError) as error:  # no descriptor for its waker, or no thread
+                self._short(error)
+                sock.close()
                 continue
-            with self._lock:
-                if self._state == "closed" or len(self._connections) >= self._max_calls:
-                    connection = None
-                else:
-                    connection = _Connection(self, sock, f"AudioSocket from {peer[0]}:{peer[1]}")
-                    self._connections.add(connection)
-            if connection is None:
+            if not admitted:
                 self._full(peer)
                 sock.close()
-            else:
-                connection.thread.start()
+
+    def _admit(self, sock: socket.socket, who: str) -> bool:
+        with self._lock:
+            if self._state == "closed" or len(self._connections) >= self._max_calls:
+                return False
+            connection = _Connection(self, sock, who)
+            self._connections.add(connection)
+        try:
+            connection.thread.start()
+        except RuntimeError:
+            self._leave(connection)
+            connection.waker.close()
+            raise
+        return True
 
     def _leave(self, connection: _Connection) -> None:
         with self._lock:
             self._connections.discard(connection)
 
     def _shut(self, deadline: float) -> None:
-        base.cut(self._listener)  # wakes the accept
         self._listener.close()
         with self._lock:
             left = list(self._connections)
@@ -137,7 +147,7 @@ class _Connection:
 
     def __init__(self, server: AudioSocketServer, sock: socket.socket, who: str) -> None:
         self.sock = sock
-        self._waker = Waker()
+        self.waker = Waker()
         self.thread = threading.Thread(target=self._run, name=f"bargein-{who}", daemon=True)
         self._server = server
         self._reader = codec.AudioSocketReader()
@@ -182,7 +192,7 @@ class _Connection:
     def wake(self) -> None:
         with self._out_lock:  # or the descriptor might be closed, and another's, by now
             if not self._closed:
-                self._waker.wake()
+                self.waker.wake()
 
     def _run(self) -> None:
         reason: EndReason = "lost"
@@ -204,14 +214,14 @@ class _Connection:
         finally:
             with self._out_lock:
                 self._closed = True
-                self._waker.close()
+                self.waker.close()
             self.sock.close()
             self._session.end(reason, self._why)
             self._server._leave(self)
 
     def _serve(self) -> EndReason:
         poller = select.poll()
-        poller.register(self._waker.fileno(), select.POLLIN)
+        poller.register(self.waker.fileno(), select.POLLIN)
         begun = heard = time.monotonic()
         while True:
             asked = self._asked or (self._line.reason if self._line is not None else None)
@@ -227,7 +237,7 @@ class _Connection:
                 return "timeout"
             poller.register(self.sock, select.POLLIN | (select.POLLOUT if self._out else 0))
             ready = dict(poller.poll((deadline - now) * 1000 + 1))
-            self._waker.drain()
+            self.waker.drain()
             state = ready.get(self.sock.fileno(), 0)
             if state & select.POLLOUT:
                 self._flush()

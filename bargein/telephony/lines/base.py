@@ -217,7 +217,8 @@ class Server:
         self._lock = threading.Lock()
         self._state = "new"
         self._address: tuple[str, int] = (host, port)
-        self._refused_at = -60.0
+        self._said: dict[str, float] = {}
+        """What is said once a minute, and when it was."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -264,16 +265,21 @@ class Server:
         self.close()
 
     def _full(self, peer: object) -> None:
-        """Log that a connection was turned away; once a minute, it may be an attack."""
+        """Log that a connection was turned away."""
+        self._say_at_times(
+            "turned %s away, %d connections are the limit (max_calls)", peer, self._max_calls
+        )
+
+    def _short(self, error: Exception) -> None:
+        """Log that a connection can't be taken for lack of descriptors, threads, memory."""
+        self._say_at_times("a connection can't be taken now: %s", str(error))
+
+    def _say_at_times(self, message: str, *arguments: object) -> None:
+        """Log a warning once a minute: it may be an attack."""
         now = time.monotonic()
-        if now - self._refused_at >= 60:
-            self._refused_at = now
-            logger.warning(
-                "%s: turned %s away, %d connections are the limit (max_calls); said once a minute",
-                self.name,
-                peer,
-                self._max_calls,
-            )
+        if now - self._said.get(message, now - 60) >= 60:
+            self._said[message] = now
+            logger.warning(f"%s: {message}; said once a minute", self.name, *arguments)
 
     def _open(self) -> None:
         raise NotImplementedError

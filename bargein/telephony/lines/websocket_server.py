@@ -21,6 +21,7 @@ from bargein.errors import MissingExtraError
 from ..codecs.events import short
 from ..line import Answer
 from . import base
+from .listening import Listener
 from .websocket_connection import WebSocketConnection
 
 try:
@@ -90,6 +91,8 @@ class WebSocketServer(base.Server):
             max_size=MAX_MESSAGE,
             logger=_quiet_logger(),
         )
+        # The package's loop would end at the first connection that can't be taken.
+        server.socket = Listener(server.socket, self._short)  # type: ignore[assignment]
         self._server: _WebSocketServer = server
         self._inner = server.handler
         server.handler = self._limited

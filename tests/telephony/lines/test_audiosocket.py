@@ -9,6 +9,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from typing import Any
 
 import pytest
 
@@ -285,28 +286,60 @@ def test_writing_to_a_peer_that_is_gone() -> None:
         assert handler.wait_end() == "hangup"
 
 
+class Starved:
+    """A listening socket that has no descriptor for the next connection."""
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+        self.failed = threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def accept(self) -> Any:
+        if not self.failed.is_set():
+            self.failed.set()
+            raise OSError(24, "Too many open files")
+        return self._sock.accept()
+
+
 def test_a_server_out_of_descriptors_goes_on(
-    server: AudioSocketServer, answerer: Answerer, monkeypatch: pytest.MonkeyPatch
+    server: AudioSocketServer, answerer: Answerer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    listener = server._listener
-    failed = threading.Event()
-
-    class Starved:
-        def __getattr__(self, name: str) -> object:
-            return getattr(listener, name)
-
-        def accept(self) -> object:
-            if not failed.is_set():
-                failed.set()
-                raise OSError(24, "Too many open files")
-            return listener.accept()
-
-    monkeypatch.setattr(server, "_listener", Starved())
+    starved = server._listener._sock = Starved(server._listener._sock)  # type: ignore[assignment]
     # The accept that is under way still takes this one; the next fails once.
     for number in (1, 2):
         with closing(dial(server, codec.audio(FRAME))):
             answerer.wait(number).wait(lambda h: h.told)
-    assert failed.is_set()
+    assert starved.failed.is_set()
+    assert "AudioSocket server: a connection can't be taken now: " in caplog.text
+
+
+@pytest.mark.parametrize("lacking", ["descriptor", "thread"])
+def test_a_connection_that_cant_be_had_is_closed_and_the_next_is_taken(
+    server: AudioSocketServer,
+    answerer: Answerer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    lacking: str,
+) -> None:
+    def none_left(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    def no_more(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        if lacking == "descriptor":
+            patched.setattr(lines, "Waker", none_left)
+        else:
+            patched.setattr(threading.Thread, "start", no_more)
+        with closing(dial(server)) as sock:
+            assert is_closed(sock)
+    with closing(dial(server, codec.audio(FRAME))):
+        answerer.wait().wait(lambda h: h.told)
+    assert caplog.text.count("a connection can't be taken now") == 1
+    assert len(answerer.handlers) == 1
 
 
 def test_life_and_options(answerer: Answerer) -> None:

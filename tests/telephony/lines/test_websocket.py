@@ -22,6 +22,7 @@ from bargein.telephony.codecs import authorize
 from bargein.telephony.lines import base
 
 from .handlers import WAIT, Answerer, Broken, Echo, refuse, warnings
+from .test_audiosocket import Starved
 
 SOUND = bytes(range(160))
 START = {
@@ -315,6 +316,19 @@ def test_too_many(answerer: Answerer, caplog: pytest.LogCaptureFixture) -> None:
             assert sock.recv(10) == b""
         assert server.calls == 1
     assert "1 connections are the limit" in caplog.text
+
+
+def test_a_connection_that_cant_be_taken_isnt_the_servers_end(
+    server: MediaStreamsServer, answerer: Answerer, caplog: pytest.LogCaptureFixture
+) -> None:
+    listener: Any = server._server.socket
+    starved = listener._sock = Starved(listener._sock)
+    for number in (1, 2):
+        with opened(server) as client:
+            send(client, START, media())
+            answerer.wait(number).wait(lambda h: h.told)
+    assert starved.failed.is_set()
+    assert "twilio server: a connection can't be taken now: " in caplog.text
 
 
 def test_ten_calls_at_once_and_a_stop(server: MediaStreamsServer, answerer: Answerer) -> None:
