@@ -29,15 +29,26 @@ class Answer:
     window_id: int
     judge: Judge
     total_duration: float = 0.0
-    prediction_duration: float = 0.0
-    probabilities: npt.NDArray[np.float32] | None = None
+    prediction: Prediction | None = None
     window: PendingWindow | None = None
     """What was judged; it stays readable for as long as the answer counts."""
     policy: Reason | None = None
 
+    # Looked at when an event is made of it, as few answers ever are.
+
+    @property
+    def prediction_duration(self) -> float:
+        """Seconds that the judge computed; 0.0 where it doesn't say."""
+        return 0.0 if self.prediction is None else self.prediction.duration
+
+    @property
+    def probabilities(self) -> npt.NDArray[np.float32] | None:
+        """What the judge found, one a frame of 25 ms."""
+        return None if self.prediction is None else self.prediction.probabilities
+
     @property
     def probability(self) -> float:
-        """The conservative estimate; worked out when it is asked for, as few answers ever are."""
+        """The conservative estimate."""
         if self.probabilities is None or self.window is None:
             return 0.0
         return estimate_probability(self.probabilities, self.window.min_frames)
@@ -50,8 +61,7 @@ class Answer:
             window_id=window.id,
             judge=window.judge,
             total_duration=0.0 if window.sent is None else max(0.0, now - window.sent),
-            prediction_duration=prediction.duration,
-            probabilities=prediction.probabilities,
+            prediction=prediction,
             window=window,
         )
 

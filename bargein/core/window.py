@@ -24,6 +24,9 @@ FRAME_SAMPLES = 400
 
 _arrays_equal = attrs.cmp_using(eq=np.array_equal)
 
+_NOTHING: npt.NDArray[np.float32] = np.zeros(0, np.float32)
+_NOTHING.flags.writeable = False
+
 
 def _read_only(array: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
     view = array[:]
@@ -71,19 +74,42 @@ class Window:
         return len(self.samples) / WINDOW_RATE
 
 
-@attrs.frozen(eq=False)
 class Checked:
-    """Probabilities that whoever read them from the wire has looked through: 0..1, read-only.
+    """Probabilities that whoever read them has looked through: float32, each from 0 to 1.
 
-    Given to a :class:`Prediction` in the place of the array, they aren't looked through again.
+    Given to a :class:`Prediction` in the place of the array, they aren't looked through again. A
+    subclass may :meth:`make` the array when it is first asked for: of twenty answers one decides,
+    and the numbers of the others are never looked at.
     """
 
-    probabilities: npt.NDArray[np.float32]
+    __slots__ = ("_array",)
+
+    def __init__(self, array: npt.NDArray[np.float32] | None = None) -> None:
+        self._array = array
+
+    def make(self) -> npt.NDArray[np.float32]:
+        """Return the array, read-only."""
+        raise NotImplementedError
+
+    @property
+    def array(self) -> npt.NDArray[np.float32]:
+        """The array, always the same one. Any thread."""
+        array = self._array
+        if array is None:
+            self._array = array = self.make()
+        return array
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Checked):
+            return NotImplemented
+        return np.array_equal(self.array, other.array)
+
+    __hash__ = None  # type: ignore[assignment]  # as arrays
 
 
-def _probabilities(values: object) -> npt.NDArray[np.float32]:
+def _checked(values: object) -> Checked:
     if isinstance(values, Checked):
-        return values.probabilities
+        return values
     try:
         with np.errstate(over="ignore"):  # what is too large becomes infinite, and is told below
             array = np.asarray(values, dtype=np.float32)
@@ -103,7 +129,7 @@ def _probabilities(values: object) -> npt.NDArray[np.float32]:
         )
     array = array.copy() if array.flags.writeable else array
     array.flags.writeable = False
-    return array
+    return Checked(array)
 
 
 def _duration(value: float | None) -> float:
@@ -131,11 +157,15 @@ class Prediction:
     Raises :class:`~bargein.errors.ProtocolError` for probabilities or a duration that can't be.
     """
 
-    probabilities: npt.NDArray[np.float32] = attrs.field(
-        converter=_probabilities,
-        eq=_arrays_equal,
+    _probabilities: Checked = attrs.field(
+        converter=_checked,
         hash=False,
-        factory=lambda: np.zeros(0, np.float32),
+        factory=lambda: Checked(_NOTHING),
     )
     is_interruption: bool | None = None
     duration: float = attrs.field(default=0.0, converter=_duration)
+
+    @property
+    def probabilities(self) -> npt.NDArray[np.float32]:
+        """See the class."""
+        return self._probabilities.array

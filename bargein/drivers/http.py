@@ -74,7 +74,7 @@ class HttpDriver(CallDriver):
             threshold=window.threshold,
             min_frames=window.min_frames,
         )
-        return Prediction(response.probabilities, response.is_bargein, response.prediction_duration)
+        return Prediction(response.checked, response.is_bargein, response.prediction_duration)
 
     def note_sent(self, window_id: int, now: float) -> None:
         if window_id in self._calls:

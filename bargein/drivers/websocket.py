@@ -44,7 +44,6 @@ from bargein.core.connection_items import (
 from bargein.core.connection_states import ConnectionState
 from bargein.core.verdicts import Reason
 from bargein.core.websocket_connection import WebSocketConnection as WebSocketLife
-from bargein.core.window import Checked
 from bargein.errors import APIConnectionError, APIError, ProtocolError
 from bargein.runtime.poller import Pollable
 from bargein.runtime.pool import Job, Lane, Pool
@@ -354,7 +353,7 @@ class WebSocketDriver:
             self._loop.feed(Garbled(ProtocolError(message.invalid), message.created_at), now)
             return
         prediction = Prediction(
-            Checked(message.probabilities),
+            message.checked,
             isinstance(message, InterruptionWSDetectedMessage),
             message.prediction_duration,
         )

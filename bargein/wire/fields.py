@@ -12,21 +12,14 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from bargein.errors import ProtocolError
 
 __all__ = [
     "MAX_REPLY_BYTES",
-    "NO_PROBABILITIES",
-    "Probabilities",
     "extra_names",
     "first_names",
     "read_count",
     "read_object",
-    "read_only",
-    "read_probabilities",
     "read_seconds",
     "read_text",
     "read_unit",
@@ -40,22 +33,7 @@ MAX_REPLY_BYTES = 1 << 20
 _MAX_NAMES = 16  # names kept of what a message has too much: enough to find the cause, no flood
 _MAX_NAME = 100  # characters kept of a name that the peer chose
 _scan = json.JSONDecoder().raw_decode
-_NUMBERS = frozenset({int, float})
 _ID_LIMIT = 1 << 64  # window ids are unsigned 64-bit numbers
-
-Probabilities = npt.NDArray[np.float32]
-
-
-def read_only(values: npt.ArrayLike) -> Probabilities:
-    """The values as a float32 array that nobody can write to; one that is so already, as it is."""
-    if isinstance(values, np.ndarray) and values.dtype == np.float32 and not values.flags.writeable:
-        return values
-    array = np.array(values, dtype=np.float32)
-    array.setflags(write=False)
-    return array
-
-
-NO_PROBABILITIES = read_only([])
 
 
 def shown(value: object) -> str:
@@ -101,32 +79,6 @@ def read_window_id(value: object) -> int:
             f"expected a window's id, a whole number from 0 to 2**64 - 1"
         )
     return value
-
-
-def read_probabilities(value: object) -> tuple[Probabilities, str | None]:
-    """``probabilities`` as float32 ``(n,)``, read-only, and what is wrong with them or ``None``."""
-    if value is None:
-        return NO_PROBABILITIES, None
-    if not isinstance(value, list):
-        return NO_PROBABILITIES, f"probabilities is {shown(value)}; expected a list of numbers"
-    if not value:
-        return NO_PROBABILITIES, None
-    strange = set(map(type, value)) - _NUMBERS  # a bool is an int to NumPy, not to us
-    if strange:
-        names = ", ".join(sorted(kind.__name__ for kind in strange))
-        return NO_PROBABILITIES, f"probabilities holds {names}; expected numbers alone"
-    total: float
-    try:
-        total = sum(value)
-    except OverflowError:  # an endless whole number beside a float
-        total = math.nan
-    # min and max can overlook a NaN; the sum can't, and a NaN differs from itself.
-    if total == total and min(value) >= 0 and max(value) <= 1:
-        array = np.array(value, np.float32)
-        array.setflags(write=False)
-        return array, None
-    worst = next(item for item in value if not 0 <= item <= 1)
-    return NO_PROBABILITIES, f"probabilities holds {shown(worst)}; expected numbers from 0 to 1"
 
 
 def read_seconds(value: object) -> float:

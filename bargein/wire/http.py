@@ -8,14 +8,10 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
+from bargein.core.window import Checked
 from bargein.errors import ProtocolError
-from bargein.wire.fields import (
-    read_object,
-    read_probabilities,
-    read_seconds,
-    read_window_id,
-    shown,
-)
+from bargein.wire.fields import read_seconds, read_window_id, shown
+from bargein.wire.probabilities import as_checked, read_probabilities, read_reply
 from bargein.wire.status import retry_after_seconds, status_error
 
 __all__ = ["CONTENT_TYPE", "InterruptionResponse", "decode_reply", "encode_reply", "request_target"]
@@ -36,9 +32,18 @@ class InterruptionResponse:
     created_at: int
     is_bargein: bool | None
     prediction_duration: float
-    probabilities: npt.NDArray[np.float32] = attrs.field(
-        eq=attrs.cmp_using(eq=np.array_equal), hash=False
+    checked: Checked = attrs.field(
+        alias="probabilities",
+        converter=as_checked,
+        hash=False,
+        repr=False,
     )
+    """The probabilities as they came; made into an array when somebody wants it."""
+
+    @property
+    def probabilities(self) -> npt.NDArray[np.float32]:
+        """See the class."""
+        return self.checked.array
 
 
 def request_target(base_url: str, threshold: float | None, min_frames: int, window_id: int) -> str:
@@ -65,11 +70,11 @@ def decode_reply(
     if not 200 <= status < 300:
         asked = next((v for name, v in headers.items() if name.lower() == "retry-after"), None)
         raise status_error(status, body, retry_after_seconds(asked, now=now))
-    fields = read_object(body)
+    fields = read_reply(body)
     decision = fields.get("is_bargein")
     if decision is not None and not isinstance(decision, bool):
         raise ProtocolError(f"is_bargein is {shown(decision)}; expected true or false")
-    probabilities, invalid = read_probabilities(fields.get("probabilities"))
+    checked, invalid = read_probabilities(fields.get("probabilities"))
     if invalid is not None:
         raise ProtocolError(invalid)
     if decision is None and fields.get("probabilities") is None:
@@ -83,7 +88,7 @@ def decode_reply(
         created_at=window_id if created_at is None else read_window_id(created_at),
         is_bargein=decision,
         prediction_duration=round_trip if duration is None else read_seconds(duration),
-        probabilities=probabilities,
+        probabilities=checked,
     )
 
 

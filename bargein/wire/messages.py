@@ -24,22 +24,26 @@ from typing import Any, ClassVar, TypeAlias
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 
+from bargein.core.window import Checked
 from bargein.errors import ProtocolError
 from bargein.wire.fields import (
-    NO_PROBABILITIES,
-    Probabilities,
     extra_names,
     first_names,
     read_count,
     read_object,
-    read_only,
-    read_probabilities,
     read_seconds,
     read_text,
     read_unit,
     read_window_id,
     shown,
+)
+from bargein.wire.probabilities import (
+    NO_PROBABILITIES,
+    as_checked,
+    read_probabilities,
+    read_reply,
 )
 
 __all__ = [
@@ -126,14 +130,21 @@ class InterruptionWSSessionClosedMessage:
 class _Reply:
     created_at: int
     prediction_duration: float = 0.0
-    probabilities: Probabilities = attrs.field(
+    checked: Checked = attrs.field(
         default=NO_PROBABILITIES,
-        eq=attrs.cmp_using(eq=np.array_equal),
+        alias="probabilities",
         hash=False,
-        converter=read_only,
+        repr=False,
+        converter=as_checked,
     )
+    """The probabilities as they came, not made into an array before somebody wants it."""
     invalid: str | None = None
     extra: tuple[str, ...] = ()
+
+    @property
+    def probabilities(self) -> npt.NDArray[np.float32]:
+        """See the messages."""
+        return self.checked.array
 
 
 @attrs.frozen(kw_only=True)
@@ -238,16 +249,16 @@ def _read_reply(
     fields: Mapping[str, Any],
 ) -> InterruptionWSDetectedMessage | InterruptionWSInferenceDoneMessage:
     window_id = read_window_id(fields.get("created_at"))
-    probabilities, invalid = read_probabilities(fields.get("probabilities"))
+    checked, invalid = read_probabilities(fields.get("probabilities"))
     duration = 0.0
     try:
         duration = read_seconds(fields.get("prediction_duration"))
     except ProtocolError as error:
-        probabilities, invalid = NO_PROBABILITIES, invalid or error.message
+        checked, invalid = NO_PROBABILITIES, invalid or error.message
     return kind(
         created_at=window_id,
         prediction_duration=duration,
-        probabilities=probabilities,
+        probabilities=checked,
         invalid=invalid,
         extra=extra_names(fields, _REPLY_FIELDS),
     )
@@ -312,7 +323,7 @@ def _unknown(kind: str, fields: Mapping[str, Any]) -> UnknownMessage:
 
 def decode_server(text: str | bytes) -> ServerMessage:
     """What a server said; raises :class:`~bargein.errors.ProtocolError` and nothing else."""
-    fields = read_object(text)
+    fields = read_reply(text)
     kind = _kind(fields)
     read = _SERVER.get(kind)
     return read(fields) if read is not None else _unknown(kind, fields)
