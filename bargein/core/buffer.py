@@ -175,10 +175,10 @@ class CallerBuffer:
 
     def cut(self) -> Cut:
         """Mark the window that ends here: ``floor(length * 16000 / rate)`` samples."""
-        end = self.grid(self.position)
-        start = end - self.length * WINDOW_RATE // self.format.sample_rate
-        tail = self._converter.tail() if self._converter is not None else _NO_SAMPLES
-        cut = Cut(start, end, tail)
+        rate, converter = self.format.sample_rate, self._converter
+        end = self._base + self.position * WINDOW_RATE // rate
+        start = end - self.length * WINDOW_RATE // rate
+        cut = Cut(start, end, _NO_SAMPLES if converter is None else converter.tail())
         self._live.add(cut)
         return cut
 

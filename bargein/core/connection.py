@@ -22,6 +22,7 @@ from .connection_items import (
     FailStream,
     Garbled,
     Open,
+    SessionNews,
     Tell,
 )
 from .connection_states import ConnectionState, Step, Timer
@@ -100,7 +101,8 @@ class ConnectionMachine:
         self._given_up = False
         self._late = 0
         self._since: float | None = None
-        self._counts = NO_COUNTS
+        self.counts = NO_COUNTS
+        """What happened since :meth:`take_counts`; ``NO_COUNTS`` itself: nothing."""
 
     # --- the outside ------------------------------------------------------------------------
 
@@ -114,7 +116,9 @@ class ConnectionMachine:
         Raises :class:`~bargein.errors.StateError` for what isn't an input of this transport.
         Faults of the remote never raise.
         """
-        step = self._find_step(item)
+        step = self.TABLE[self.state].get(type(item))
+        if step is not None and isinstance(item, SessionNews):
+            step = self._step_of_session(item, step)
         if step is None:
             raise StateError(
                 f"{type(item).__name__} came to a {type(self).__name__}; expected one of "
@@ -127,7 +131,7 @@ class ConnectionMachine:
 
     def next_deadline(self) -> float | None:
         """Return when :meth:`handle_deadline` is due (monotonic seconds), or ``None``."""
-        return self._desk.earliest()
+        return self._desk.earliest
 
     def timers(self) -> frozenset[Timer]:
         """Return what is waited for."""
@@ -144,13 +148,14 @@ class ConnectionMachine:
 
     def take_counts(self) -> ConnectionCounts:
         """Return the counts since the last call."""
-        counts, self._counts = self._counts, NO_COUNTS
+        counts, self.counts = self.counts, NO_COUNTS
         return counts
 
     # --- what a transport brings ------------------------------------------------------------
 
-    def _find_step(self, item: Any) -> Step | None:
-        return self.TABLE[self.state].get(type(item))
+    def _step_of_session(self, item: SessionNews, step: Step) -> Step:
+        """Return what news of a session leads to; ``step`` if it is of the one that serves."""
+        return step
 
     def _try(self) -> None:
         """Make an attempt at the remote."""
@@ -179,15 +184,18 @@ class ConnectionMachine:
         self._call = item.state
 
     def _do_sent(self, item: WindowSent) -> None:
-        self._serving().windows.add(item.window_id)
+        assert self._main is not None
+        self._main.windows.add(item.window_id)
 
     def _do_answer(self, item: Reply) -> None:
         session = self._take_window(item.window_id)
         if session is None:
             return  # it was given up: a late reply is no sign of health
         self._late = 0
-        self._healthy()
-        self._emptied(session)
+        if self.outage or self._given_up or self._schedule.failures:
+            self._healthy()
+        if session is not self._main:
+            self._emptied(session)
 
     def _do_cancelled(self, item: CancelWindow) -> None:
         session = self._take_window(item.window_id) if item.judge is Judge.PRIMARY else None
@@ -220,8 +228,11 @@ class ConnectionMachine:
         return self._main
 
     def _take_window(self, window_id: int) -> Session | None:
-        main = self._main  # mostly it is this one's
-        for session in self._sessions() if main is None or self._leaving else (main,):
+        main = self._main
+        if main is not None and window_id in main.windows:  # as mostly
+            main.windows.remove(window_id)
+            return main
+        for session in self._leaving.values():
             if window_id in session.windows:
                 session.windows.remove(window_id)
                 return session
@@ -282,8 +293,8 @@ class ConnectionMachine:
     def _count(self, **more: int) -> None:
         if not any(more.values()):
             return
-        now = {name: getattr(self._counts, name) + n for name, n in more.items()}
-        self._counts = attrs.evolve(self._counts, **now)
+        now = {name: getattr(self.counts, name) + n for name, n in more.items()}
+        self.counts = attrs.evolve(self.counts, **now)
 
     def _note(self, error: APIError) -> None:
         """Tell of a fault that costs no attempt, unless its outage was told of before."""

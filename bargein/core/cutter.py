@@ -121,20 +121,28 @@ class Cutter:
 
     # --- what comes in ----------------------------------------------------------------------
 
-    def push(self, data: bytes, *, room: int) -> CutWindows:
-        """Take whole samples, cutting on the way; at most ``room`` windows, the newest, count."""
+    def push(self, data: bytes, *, room: Callable[[], int]) -> CutWindows:
+        """Take whole samples, cutting on the way.
+
+        Of several windows at most ``room()``, the newest, count.
+        """
         buffer = self._buffer
         width = buffer.format.frame_width
         samples = len(data) // width
-        if self._cadence is None or buffer.position + samples < self._next:
+        end = buffer.position + samples
+        if self._cadence is None or end < self._next:
             buffer.push(data)
             return NO_WINDOWS
+        if end == self._next:  # as mostly: a live stream's worker wakes for that
+            buffer.push(data)
+            self._next = self._cadence.after(end)
+            return CutWindows((self.cut(),))
         return self._advance(
             samples, lambda start, end: buffer.push(data[start * width : end * width]), room
         )
 
-    def gap(self, duration: float | Fraction, *, room: int) -> CutWindows:
-        """Bridge a short gap with silence; empty the window at a long one."""
+    def gap(self, duration: float | Fraction, *, room: Callable[[], int]) -> CutWindows:
+        """Bridge a short gap with silence; empty the window at a long one. ``room`` as above."""
         seconds = Fraction(str(duration))  # 0.2 as typed, not as binary has it
         samples = round_half_up(seconds * self.format.sample_rate)
         if seconds <= MAX_SILENCE:
@@ -162,12 +170,14 @@ class Cutter:
         self._cadence = Cadence(self.position, self._interval * self.format.sample_rate)
         self._next = self._cadence.after(self.position)
 
-    def _advance(self, samples: int, push: Callable[[int, int], None], room: int) -> CutWindows:
+    def _advance(
+        self, samples: int, push: Callable[[int, int], None], room: Callable[[], int]
+    ) -> CutWindows:
         origin, due = self._buffer.position, []
         while self._cadence is not None and self._next <= origin + samples:
             due.append(self._next)
             self._next = self._cadence.after(self._next)
-        kept = due[-room:]
+        kept = due[-room() :] if len(due) > 1 else due
         windows = []
         taken = 0
         for at in kept:
@@ -207,7 +217,7 @@ class Cutter:
         return Window(
             id=window.id,
             overlap=window.overlap,
-            samples=self.read(window),
+            samples=self._buffer.read(window.cut),
             start=start,
             speech_start=window.speech_start - start,
             agent_start=window.agent_start - start,

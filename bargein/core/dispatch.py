@@ -69,9 +69,11 @@ class Dispatcher:
         self._cutter = cutter
         self._judges = judges
         self._policy = policy
-        self._stand_in = Judge.FALLBACK in judges or policy is not None
+        self.has_stand_in = Judge.FALLBACK in judges or policy is not None
+        """Whether somebody judges where the primary judge doesn't."""
         self._out = out
         self._slots = {judge: Slots(known.max_in_flight) for judge, known in judges.items()}
+        self._all_slots = tuple(self._slots.values())
         self._waiting: PendingWindow | None = None
         self._newest_sent = 0
         self._counter: Counter[str] = Counter()
@@ -97,7 +99,7 @@ class Dispatcher:
 
     def windows(self) -> list[PendingWindow]:
         """Return all windows that hold a place, each judge's oldest first."""
-        return [window for slots in self._slots.values() for window in slots]
+        return [window for slots in self._all_slots for window in slots]
 
     def default_threshold(self, judge: Judge) -> float | None:
         """Return what a judge decides by where no threshold was given."""
@@ -113,11 +115,11 @@ class Dispatcher:
 
     def is_back(self) -> bool:
         """Return whether the primary judge is ready and owes no answer."""
-        return self.ready and not self._slots[Judge.PRIMARY]
+        return self.ready and not self._slots[Judge.PRIMARY].windows
 
     def is_stuck(self) -> bool:
-        """Return whether the primary judge takes no window, and somebody else would."""
-        return self._stand_in and self._slots[Judge.PRIMARY].oldest_unsent() is not None
+        """Return whether the primary judge takes no window."""
+        return self._slots[Judge.PRIMARY].oldest_unsent() is not None
 
     def room(self, overlap: Overlap) -> int:
         """Return how many of the windows that one input cuts are worth cutting.
@@ -149,30 +151,35 @@ class Dispatcher:
             self._cutter.release(window)
             return target
         overlap.held_up = target is None
-        if target is None or not self._make_room(self._slots[target]):
+        slots = None if target is None else self._slots[target]
+        if slots is None or (not slots.free and not self._make_room(slots)):
             self._waiting = window
             return None
+        assert isinstance(target, Judge)
         known = self._judges[target]
         window.judge = target
         if target is Judge.PRIMARY:
             window.threshold, window.min_frames = self.settings.threshold, self.settings.min_frames
         else:
             window.threshold, window.min_frames = known.threshold, known.min_frames
-        self._slots[target].put(window)
+        slots.windows[window.id] = window
         self._newest_sent = window.id
         self._out.append(SendWindow(self._cutter.build(window), target))
         return None
 
     def _make_room(self, slots: Slots) -> bool:
-        """Supersede what isn't handed over yet where every place is taken."""
-        if slots.free:
-            return True
+        """Supersede what isn't handed over yet, as every place is taken; return whether one was."""
         unsent = slots.oldest_unsent()
         if unsent is None:
             return False
         self.count("superseded")
         self._cancel(unsent, None)
         return True
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether a window waits for a place."""
+        return self._waiting is not None
 
     def promote(self, overlap: Overlap) -> tuple[Reason, PendingWindow] | None:
         """Route the window that waits, as a place may be free; return what `route` leaves to do."""
@@ -184,8 +191,8 @@ class Dispatcher:
 
     def sent(self, window_id: int, *, at: float, deadline: float) -> PendingWindow | None:
         """Note that a window was handed over; ``None`` if it holds no place or was before."""
-        for slots in self._slots.values():
-            window = slots.get(window_id)
+        for slots in self._all_slots:
+            window = slots.windows.get(window_id)
             if window is not None and window.sent is None:
                 window.sent, window.deadline = at, deadline
                 return window
@@ -194,8 +201,8 @@ class Dispatcher:
     def deadline(self) -> float | None:
         """Return the earliest deadline, monotonic seconds."""
         earliest = None  # a loop: this is asked for after everything that happens
-        for slots in self._slots.values():
-            for window in slots.values():
+        for slots in self._all_slots:
+            for window in slots.windows.values():
                 due = window.deadline
                 if due is not None and (earliest is None or due < earliest):
                     earliest = due
@@ -205,8 +212,8 @@ class Dispatcher:
 
     def take(self, window_id: int) -> PendingWindow | None:
         """Give an answered window's place back; its audio is the caller's to release."""
-        for slots in self._slots.values():
-            window = slots.pop(window_id)
+        for slots in self._all_slots:
+            window = slots.windows.pop(window_id, None)
             if window is not None:
                 return window
         return None

@@ -115,7 +115,8 @@ class Inbox:
         """Whether control items wait: they change what is needed, so nothing can be skipped yet."""
         self._stale = False
         """Whether the worker took items and hasn't published since what it wants now."""
-        self.attention = Attention()
+        self._attention = Attention()
+        self._apply()
 
     @property
     def attention(self) -> Attention:
@@ -124,9 +125,11 @@ class Inbox:
 
     @attention.setter
     def attention(self, attention: Attention) -> None:
+        changed = attention is not self._attention
         self._attention = attention
         self._stale = False
-        self._apply()
+        if changed or attention.keep is not None:
+            self._apply()
         self.due = self.due or self.waiting >= self._wake_after
 
     def _apply(self) -> None:

@@ -157,19 +157,19 @@ class InterruptionMachine(Settler):
         if self._overlap is None:
             return wire
         # In the grace nothing is unsent, so that one of the two is None.
-        grace = self._overlap.grace_until
-        own = self._hand_over_deadline(self._overlap) if grace is None else grace
+        own = self._overlap.grace_until
+        if own is None and self._overlap.unsent_since is not None:
+            own = self._hand_over_deadline(self._overlap.unsent_since)
         if wire is None or own is None:
             return own if wire is None else wire
         return min(wire, own)
 
-    def _hand_over_deadline(self, overlap: Overlap) -> float | None:
+    def _hand_over_deadline(self, since: float) -> float:
         """Return when a judge has had its time to take a window; then somebody else judges.
 
         A peer that reads no more takes nothing, so that no window's own deadline ever starts.
         """
-        since = overlap.unsent_since
-        return None if since is None else since + self.options.inference_timeout
+        return since + self.options.inference_timeout
 
     def handle_deadline(self, *, now: float) -> list[Action]:
         """Give up what has waited too long; always moves or clears a deadline that was due.
@@ -202,11 +202,12 @@ class InterruptionMachine(Settler):
         self.ignored += 1
 
     def _do_buffer(self, item: Audio) -> None:
-        self._cutter.push(self._samples(item), room=0)
+        self._cutter.push(self._samples(item), room=_no_room)
 
     def _do_cut(self, item: Audio) -> None:
-        overlap = self._unsettled()
-        cut = self._cutter.push(self._samples(item), room=self._dispatch.room(overlap))
+        overlap = self._overlap
+        assert overlap is not None
+        cut = self._cutter.push(self._samples(item), room=lambda: self._dispatch.room(overlap))
         if cut is not NO_WINDOWS:
             self._route(cut, overlap)
 
@@ -218,12 +219,12 @@ class InterruptionMachine(Settler):
         return data
 
     def _do_gap(self, item: Gap) -> None:
-        self._cutter.gap(item.duration, room=0)
+        self._cutter.gap(item.duration, room=_no_room)
 
     def _do_cut_gap(self, item: Gap) -> None:
         overlap = self._unsettled()
-        room = self._dispatch.room(overlap)
-        self._route(self._cutter.gap(item.duration, room=room), overlap)
+        cut = self._cutter.gap(item.duration, room=lambda: self._dispatch.room(overlap))
+        self._route(cut, overlap)
 
     def _do_skip(self, item: Skip) -> None:
         self._cutter.skip(item.samples)
@@ -358,6 +359,11 @@ class InterruptionMachine(Settler):
 
     def _do_settings(self, item: Settings) -> None:
         self._dispatch.settings = item
+
+
+def _no_room() -> int:
+    """Nobody judges: no overlap is open, so that nothing is cut either."""
+    return 0
 
 
 _HANDLERS: dict[str, Callable[[InterruptionMachine, Any], None]] = {

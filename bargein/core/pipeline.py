@@ -87,6 +87,9 @@ class Pipeline:
         self._agent = AgentVoice(playout, None if gate is None else gate.push)
         self._due: deque[tuple[int, Sentinel]] = deque()
         """The agent's starts and ends that lie ahead, by grid position."""
+        self._attention = Attention()
+        """What was wanted last; mostly it is wanted again."""
+        self._wanted: tuple[int | None, int | None, float | None, bool] | None = None
         self._listener: Listener | None = None
         if speech is not None and tracker is not None:
             self._listener = Listener(speech, self._timeline, gate)
@@ -288,12 +291,14 @@ class Pipeline:
         if tracker is not None and tracker.next_position is None:
             awaited = tracker.next_crossing
             crossing, above = awaited.threshold, not awaited.rising
-        return Attention(
-            wake_after=wake_after,
-            keep=None if keep is None else round((keep + KEEP_MARGIN) * rate),
-            crossing=crossing,
-            above=above,
-        )
+        kept = None if keep is None else round((keep + KEEP_MARGIN) * rate)
+        wanted = wake_after, kept, crossing, above
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._attention = Attention(
+                wake_after=wake_after, keep=kept, crossing=crossing, above=above
+            )
+        return self._attention
 
     def _samples_to_hear(self) -> int:
         """Return after how many input samples the VAD is worth asking.

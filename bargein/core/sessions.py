@@ -33,6 +33,9 @@ class Desk:
     clock: float = float("-inf")
     out: list[ConnectionAction] = attrs.Factory(list)
     last_session: int = 0
+    earliest: float | None = None
+    """When the first timer runs out (monotonic seconds), or ``None``: kept, as it is asked for
+    after all that happens, and timers hardly ever change."""
     _timers: dict[tuple[Timer, int], float] = attrs.Factory(dict)
 
     def act(self, *actions: ConnectionAction) -> None:
@@ -53,11 +56,13 @@ class Desk:
     def start(self, timer: Timer, delay: float, session: int = 0) -> None:
         """Start a timer, or start it anew; ``delay`` is seconds from now."""
         self._timers[timer, session] = self.clock + delay
+        self._note_earliest()
 
     def stop(self, *timers: Timer, session: int = 0) -> None:
         """Stop timers, whether they run or not."""
         for timer in timers:
             self._timers.pop((timer, session), None)
+        self._note_earliest()
 
     def stop_session(self, session: int) -> None:
         """Stop all that was waited for with a session."""
@@ -66,6 +71,7 @@ class Desk:
     def stop_all(self) -> None:
         """Stop every timer."""
         self._timers.clear()
+        self._note_earliest()
 
     def left(self, timer: Timer, session: int = 0) -> float:
         """Return the seconds that a running timer has left; 0.0: it doesn't run."""
@@ -75,9 +81,8 @@ class Desk:
         """Return which timers run."""
         return frozenset(timer for timer, _ in self._timers)
 
-    def earliest(self) -> float | None:
-        """Return when the first timer runs out (monotonic seconds), or ``None``."""
-        return min(self._timers.values(), default=None)
+    def _note_earliest(self) -> None:
+        self.earliest = min(self._timers.values(), default=None)
 
     def due(self) -> list[tuple[Timer, int]]:
         """Return the timers that have run out, the earliest first."""
@@ -89,4 +94,5 @@ class Desk:
         if self._timers.get((timer, session), float("inf")) > self.clock:
             return False
         del self._timers[timer, session]
+        self._note_earliest()
         return True

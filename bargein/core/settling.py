@@ -72,7 +72,7 @@ class Settler:
         if overlap is None:
             return
         if self.state is State.OPEN:
-            rest = self._dispatch.promote(overlap)
+            rest = self._dispatch.promote(overlap) if self._dispatch.has_waiting else None
             self._mind_hand_over(overlap)
             if rest is not None:
                 self._apply_policy(*rest, overlap)
@@ -80,6 +80,8 @@ class Settler:
             self._settle(overlap)
 
     def _mind_hand_over(self, overlap: Overlap) -> None:
+        if not self._dispatch.has_stand_in:
+            return  # whatever the primary judge does, nobody else would
         if not self._dispatch.is_stuck():
             overlap.unsent_since = None
         elif overlap.unsent_since is None:
@@ -100,7 +102,7 @@ class Settler:
         if positive is None:
             overlap.give_up(window, Reason.ERROR)
             return False
-        if positive or overlap.newest_answer < window.id:
+        if positive or overlap.answer is None or overlap.answer.window_id < window.id:
             answer = Answer.of(window, item.prediction, self._now)
             if positive:
                 self._decide(overlap, answer)
@@ -127,8 +129,9 @@ class Settler:
         A window that was given up is no such sign: where a stalled judge got the next one because
         its place came free, the fallback would be kept from judging by the very outage it is for.
         """
-        if self._overlap is not None and self._dispatch.is_back():
-            self._overlap.on_fallback = False
+        overlap = self._overlap
+        if overlap is not None and overlap.on_fallback and self._dispatch.is_back():
+            overlap.on_fallback = False
 
     # --- verdicts ---------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 import attrs
 
@@ -36,42 +36,31 @@ class Slots:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._windows: dict[int, PendingWindow] = {}
+        self.windows: dict[int, PendingWindow] = {}
+        """By their ids, oldest first."""
 
     def __len__(self) -> int:
-        return len(self._windows)
+        return len(self.windows)
 
     def __iter__(self) -> Iterator[PendingWindow]:
-        return iter(list(self._windows.values()))
-
-    def values(self) -> Collection[PendingWindow]:
-        """The windows as they are, oldest first; for who changes nothing meanwhile."""
-        return self._windows.values()
+        return iter(list(self.windows.values()))
 
     @property
     def free(self) -> int:
         """Windows that could be sent now."""
-        return self.limit - len(self._windows)
+        return self.limit - len(self.windows)
 
     @property
     def open_to_newer(self) -> int:
         """Places that a newer window can have: free ones, and those not handed over yet."""
-        if not self._windows:
+        if not self.windows:
             return self.limit
-        return self.limit - sum([window.sent is not None for window in self._windows.values()])
-
-    def get(self, window_id: int) -> PendingWindow | None:
-        """Find a window by its id."""
-        return self._windows.get(window_id)
-
-    def put(self, window: PendingWindow) -> None:
-        """Take a place."""
-        self._windows[window.id] = window
+        return self.limit - sum([window.sent is not None for window in self.windows.values()])
 
     def pop(self, window_id: int) -> PendingWindow | None:
         """Give a place back."""
-        return self._windows.pop(window_id, None)
+        return self.windows.pop(window_id, None)
 
     def oldest_unsent(self) -> PendingWindow | None:
         """Find the window that a newer one may supersede."""
-        return next((w for w in self._windows.values() if w.sent is None), None)
+        return next((w for w in self.windows.values() if w.sent is None), None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from bargein.errors import APIConnectionError, APIError, APIStatusError, APITimeoutError
 
@@ -80,10 +79,7 @@ class WebSocketConnection(ConnectionMachine):
         """Where a change of settings stands."""
         return self._update.state
 
-    def _find_step(self, item: Any) -> Step | None:
-        step = self.TABLE[self.state].get(type(item))
-        if not isinstance(item, SessionNews) or step is None:
-            return step
+    def _step_of_session(self, item: SessionNews, step: Step) -> Step:
         if self._main is not None and item.session == self._main.number:
             return step
         if self._update.owns(item.session):

@@ -66,8 +66,8 @@ class ConnectionLoop:
         machine = self.machine
         if machine.state is not self._state or machine.outage is not self._outage:
             self._log()
-        counts = self.machine.take_counts()
-        if counts is not NO_COUNTS:
+        if machine.counts is not NO_COUNTS:
+            counts = machine.take_counts()
             self.reconnects += counts.reconnects
             self.faults += counts.failures
 

@@ -203,8 +203,10 @@ class WebSocketDriver:
         for session, connection in tuple(self._connections.items()):
             if connection.backlog:
                 self._note_sent(connection.flush(), now)
-            if session == self._serving and self._queue:
+            if self._queue and session == self._serving:
                 self._send_windows(connection, now)
+            if connection.is_quiet and self._watched.get(session) is False:
+                continue
             if connection.read_now:
                 self._host.wake()
             writes = connection.wants_write

@@ -32,11 +32,12 @@ from bargein.wire.websocket_frames import (
     FrameParser,
     Opcode,
     Ping,
+    Text,
     WireEvent,
     build_frame,
     close_payload,
 )
-from bargein.wire.window_frames import window_parts
+from bargein.wire.window_frames import build_window
 
 __all__ = ["MAX_BACKLOG", "ConnectionEvent", "Eof", "WebSocketConnection"]
 
@@ -81,7 +82,8 @@ class WebSocketConnection:
         self._tls = sock if isinstance(sock, ssl.SSLSocket) else None
         self._max_backlog = max_backlog
         self._queue: deque[_Outgoing] = deque()
-        self._backlog = 0
+        self.backlog = 0
+        """Bytes queued that the socket hasn't taken."""
         self._parser = FrameParser()
         self._keys = b""
         self._unread: list[ConnectionEvent] = []  # parsed, not yet given out
@@ -105,16 +107,16 @@ class WebSocketConnection:
         return self._sock is None
 
     @property
-    def backlog(self) -> int:
-        """Bytes queued that the socket hasn't taken."""
-        return self._backlog
-
-    @property
     def wants_write(self) -> bool:
         """Whether to poll for POLLOUT, and call :meth:`flush` (and ``read``) when it comes."""
         if self._sock is None:
             return False
         return self._read_waits_for_write or (bool(self._queue) and not self._send_waits_for_read)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether :meth:`read` and :meth:`flush` have nothing to do before poll says so."""
+        return not self._queue and not self._unread and self._failure is None and self._tls is None
 
     @property
     def read_now(self) -> bool:
@@ -136,10 +138,14 @@ class WebSocketConnection:
 
         The samples (int16 ``(n,)``) are copied. :meth:`flush` tells when it is on its way.
         """
-        header, audio = window_parts(window_id, samples)
-        if self._backlog and self._backlog + len(audio) > self._max_backlog:
+        if self.backlog and self.backlog + samples.nbytes > self._max_backlog:
             return False
-        return self._put(Opcode.BINARY, header, audio, window_id=window_id)
+        if not self._takes_more:
+            return False
+        self._queue_frame(
+            build_window(window_id, samples, self._mask_key()), Opcode.BINARY, window_id
+        )
+        return True
 
     def send_ping(self, data: bytes = b"") -> None:
         """Queue a ping; the peer sends ``data`` (at most 125 bytes) back in a ``Pong``."""
@@ -187,20 +193,24 @@ class WebSocketConnection:
             if wait is not None:
                 self._send_waits_for_read = isinstance(wait, ssl.SSLWantReadError)
                 break
-            self._backlog -= sent
+            self.backlog -= sent
             if sent == len(item.data):
                 self._queue.popleft()
             else:
                 item.data = item.data[sent:]
         return begun
 
-    def _put(self, opcode: int, *parts: bytes | memoryview, window_id: int | None = None) -> bool:
-        if self._sock is None or self._close_sent or self._failure is not None:
-            return False
-        frame = build_frame(opcode, *parts, mask_key=self._mask_key())
+    def _put(self, opcode: int, payload: bytes) -> None:
+        if self._takes_more:
+            self._queue_frame(build_frame(opcode, payload, mask_key=self._mask_key()), opcode)
+
+    @property
+    def _takes_more(self) -> bool:
+        return self._sock is not None and not self._close_sent and self._failure is None
+
+    def _queue_frame(self, frame: memoryview, opcode: int, window_id: int | None = None) -> None:
         self._queue.append(_Outgoing(frame, opcode, window_id))
-        self._backlog += len(frame)
-        return True
+        self.backlog += len(frame)
 
     def _mask_key(self) -> bytes:
         """Return four bytes that nobody can foresee (RFC 6455, 5.3), drawn for many frames."""
@@ -213,13 +223,13 @@ class WebSocketConnection:
         dropped = [item for item in self._queue if not item.started and unwanted(item)]
         for item in dropped:
             self._queue.remove(item)
-            self._backlog -= len(item.data)
+            self.backlog -= len(item.data)
         return len(dropped)
 
     def _fail_sending(self, cause: OSError) -> None:
         self._failure = _lost("sending to the server failed", cause)
         self._queue.clear()
-        self._backlog = 0
+        self.backlog = 0
 
     # ---- receiving
 
@@ -254,11 +264,16 @@ class WebSocketConnection:
                 break  # a short read has emptied the socket; TLS gives a record at a time
         if self._failure is not None:
             self._end(self._failure)
-        events, self._unread = self._unread[:_MOST_EVENTS], self._unread[_MOST_EVENTS:]
+        events, self._unread = self._unread, []
+        if len(events) > _MOST_EVENTS:
+            events, self._unread = events[:_MOST_EVENTS], events[_MOST_EVENTS:]
         return events
 
     def _take(self, data: bytes) -> None:
         events, error = self._parser.feed(data)
+        if len(events) == 1 and type(events[0]) is Text and error is None:  # as mostly
+            self._unread.append(events[0])
+            return
         pings = [event for event in events if isinstance(event, Ping)]
         if pings:
             # Only the newest ping needs an answer (RFC 6455, 5.5.3): no pile of pongs for a
@@ -288,7 +303,7 @@ class WebSocketConnection:
         """Close the socket at once, whatever is queued. May be called again."""
         sock, self._sock, self._tls = self._sock, None, None
         self._queue.clear()
-        self._backlog = 0
+        self.backlog = 0
         if sock is not None:
             sock.close()
 

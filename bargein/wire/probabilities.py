@@ -32,7 +32,7 @@ _NUMBERS = frozenset({int, float})
 _KEY = b'"probabilities"'
 # What is from 0 to 1 by its look alone, as programs print it: 0.25, 1.0, 2.5e-07.
 _ONE = rb"(?:0\.\d+|1\.0|\d(?:\.\d+)?e-(?:0[1-9]|[1-9]\d))"
-_LIST = re.compile(rb"%b: ?(\[%b(?:, ?%b)*\])" % (_KEY, _ONE, _ONE))
+_LIST = re.compile(rb"%b: ?\[%b(?:, ?%b)*\]" % (_KEY, _ONE, _ONE))
 
 
 class Listed(Checked):
@@ -71,7 +71,7 @@ def _find_list(text: bytes) -> tuple[int, int]:
     if at < 0 or b"\\" in text or text.find(_KEY, at + 1) >= 0:
         return 0, 0
     found = _LIST.match(text, at)
-    return (0, 0) if found is None else found.span(1)
+    return (0, 0) if found is None else (text.find(b"[", at), found.end())
 
 
 def as_checked(values: Checked | npt.ArrayLike) -> Checked:

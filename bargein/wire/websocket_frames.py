@@ -29,6 +29,7 @@ __all__ = [
     "WireEvent",
     "build_frame",
     "close_payload",
+    "frame_header",
 ]
 
 MAX_CONTROL_BYTES = 125
@@ -98,10 +99,6 @@ WireEvent: TypeAlias = Text | Binary | Ping | Pong | Closed
 
 def _mask(source: bytes | bytearray | memoryview, key: bytes, out: memoryview) -> None:
     """Mask or unmask into ``out``, whole words in one pass; both may be the same memory."""
-    if len(source) == _ALIGN:  # a window's id: too little for NumPy to be quick at
-        word = int.from_bytes(source, "little") ^ int.from_bytes(key * 2, "little")
-        out[:] = word.to_bytes(_ALIGN, "little")
-        return
     words = len(source) // _ALIGN
     body = np.frombuffer(source, dtype=np.uint64, count=words)
     target = np.frombuffer(out, dtype=np.uint64, count=words)
@@ -118,6 +115,19 @@ def _xor_bytes(payload: memoryview, key: bytes, offset: int) -> None:
         payload[index] ^= key[(offset + index) % 4]
 
 
+def frame_header(opcode: int, length: int, mask_key: bytes | None, *, fin: bool = True) -> bytes:
+    """What stands before ``length`` bytes of payload; ``mask_key`` as at :func:`build_frame`."""
+    masked = _MASKED if mask_key is not None else 0
+    first = (_FIN if fin else 0) | opcode
+    if length < _LENGTH_16:
+        header = struct.pack("!BB", first, masked | length)
+    elif length < 1 << 16:
+        header = struct.pack("!BBH", first, masked | _LENGTH_16, length)
+    else:
+        header = struct.pack("!BBQ", first, masked | _LENGTH_64, length)
+    return header + (mask_key or b"")
+
+
 def build_frame(
     opcode: int,
     *parts: bytes | bytearray | memoryview,
@@ -130,15 +140,7 @@ def build_frame(
     must be bytes-like with items of one byte. One copy is made of each.
     """
     length = sum(map(len, parts))
-    masked = _MASKED if mask_key is not None else 0
-    first = (_FIN if fin else 0) | opcode
-    if length < _LENGTH_16:
-        header = struct.pack("!BB", first, masked | length)
-    elif length < 1 << 16:
-        header = struct.pack("!BBH", first, masked | _LENGTH_16, length)
-    else:
-        header = struct.pack("!BBQ", first, masked | _LENGTH_64, length)
-    header += mask_key or b""
+    header = frame_header(opcode, length, mask_key, fin=fin)
     pad = -len(header) % _ALIGN
     start = begin = pad + len(header)
     buffer = np.empty(begin + length, np.uint8).data  # a bytearray would be filled with zeros first
@@ -209,6 +211,9 @@ class FrameParser:
         events: list[WireEvent] = []
         if self._closed or self._error is not None:
             return events, self._error
+        whole = None if self._buffer else self._read_whole_text(data)
+        if whole is not None:
+            return [whole], None
         self._buffer += data
         position = 0
         try:
@@ -227,6 +232,19 @@ class FrameParser:
             position = len(self._buffer)
         del self._buffer[:position]
         return events, self._error
+
+    def _read_whole_text(self, data: bytes | bytearray | memoryview) -> Text | None:
+        """Read what mostly comes, a text message that is whole and alone; ``None``: it isn't."""
+        if len(data) < 2 or data[0] != _WHOLE_TEXT or self._masked or self._opcode is not None:
+            return None
+        start, length = 2, data[1]
+        if length == _LENGTH_16 and len(data) > 4:
+            start, length = 4, data[2] << 8 | data[3]
+        elif length >= _LENGTH_16:
+            return None
+        if start + length != len(data) or length > self._max_message:
+            return None
+        return Text(bytes(data[start:]))
 
     def _read_header(self, at: int) -> _Header | None:
         """The header at ``at``, or ``None`` where it isn't all there; checks what it can."""

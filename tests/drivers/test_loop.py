@@ -24,6 +24,7 @@ class Machine:
     log: list[str]
     state: ConnectionState = ConnectionState.IDLE
     outage: bool = False
+    counts: ConnectionCounts = attrs.field(factory=lambda: ConnectionCounts(1, 2))
 
     def handle(self, item: str, *, now: float) -> list[Any]:
         self.log.append(f"in {item}")
@@ -33,7 +34,7 @@ class Machine:
         return self.handle("deadline", now=now)
 
     def take_counts(self) -> ConnectionCounts:
-        return ConnectionCounts(reconnects=1, failures=2)
+        return self.counts
 
 
 @attrs.define

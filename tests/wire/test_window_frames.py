@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bargein.errors import FrameError, ProtocolError
-from bargein.wire.window_frames import pack_window, unpack_window, window_parts
+from bargein.wire.websocket_frames import Opcode, build_frame
+from bargein.wire.window_frames import build_window, pack_window, unpack_window
 
 
 def test_the_bytes_are_those_of_the_protocol() -> None:
@@ -33,12 +34,23 @@ def test_what_is_packed_is_unpacked(window_id: int, values: list[int]) -> None:
     assert found.tolist() == values
 
 
-def test_the_samples_are_not_copied() -> None:
-    samples = np.zeros(4, dtype=np.int16)
-    _, part = window_parts(1, samples)
-    samples[0] = 258
+@given(
+    st.integers(0, 2**64 - 1),
+    st.integers(0, 200) | st.integers(32_750, 32_780),  # up to where a length takes 8 bytes
+    st.binary(min_size=4, max_size=4),
+)
+def test_a_windows_frame_is_that_of_any_message(window_id: int, count: int, key: bytes) -> None:
+    samples = np.arange(count).astype(np.int16)
 
-    assert bytes(part[:2]) == struct.pack("<h", 258)
+    assert bytes(build_window(window_id, samples, key)) == bytes(
+        build_frame(Opcode.BINARY, pack_window(window_id, samples), mask_key=key)
+    )
+
+
+def test_a_frame_of_strided_samples() -> None:
+    samples = np.arange(6, dtype=np.int16)[::2]
+    frame = build_window(0, samples, bytes(4))
+    assert bytes(frame[-6:]) == struct.pack("<3h", 0, 2, 4)
 
 
 def test_strided_and_big_endian_samples_are_sent_as_they_sound() -> None:
