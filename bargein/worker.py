@@ -249,10 +249,19 @@ class Worker(Host):
         for driver in drivers:
             driver.flush(now)
         self.due = self._earliest()
-        if self._results:
-            self._deliver()
-        if self._ending and not self._results:
-            self.over = all(driver.done for driver in drivers)
+        if self._results and self.handle is not None:
+            self.handle.later(self._hand_out)
+        elif self._ending:
+            self._note_end()
+
+    def _hand_out(self) -> None:
+        """Give out what the last steps brought."""
+        self._deliver()
+        if self._ending:
+            self._note_end()
+
+    def _note_end(self) -> None:
+        self.over = not self._results and all(driver.done for driver in self._all_drivers)
 
     def _deliver(self) -> None:
         results, self._results = self._results, []

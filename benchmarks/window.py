@@ -59,6 +59,10 @@ class ByHand(Reactors):
     def wake(self) -> None:
         """Its steps are called anyway."""
 
+    def later(self, call: Callable[[], None]) -> None:
+        """Make the call at once."""
+        call()
+
     def watch(self, thing: Any, mask: int) -> None:
         """Note what to poll."""
         if thing not in self.things:

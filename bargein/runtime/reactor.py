@@ -31,6 +31,14 @@ LOOK = 0.00025
 """Seconds of turns after which a reactor looks for what has come meanwhile: a look costs 3 us. When
 forty calls' audio falls due at once their turns take 10 ms; a reply needn't wait for them."""
 
+GATHER = 0.001
+"""Seconds for which a result waits for those of others for whom something has come as well. To hand
+each over by itself costs another thread's wake-up each time, and the last would come far later."""
+
+HELP = 0.002
+"""Seconds after which a call that was lent and isn't begun with is made by another thread: the one
+before it takes long. Most listeners take microseconds, and all are called by one thread then."""
+
 
 class Task(Protocol):
     """What a reactor runs. All of it is called on the reactor's thread, and must not block."""
@@ -109,6 +117,13 @@ class Handle:
         """
         self._reactor.forget(self, thing)
 
+    def later(self, call: Callable[[], None]) -> None:
+        """Have a call made when all for whom something came had a turn. The reactor's thread only.
+
+        It is for what others wait for: waking them any sooner would only keep the rest waiting.
+        """
+        self._reactor.later(self, call)
+
     @property
     def is_current(self) -> bool:
         """Whether the calling thread is the one that runs the task."""
@@ -136,6 +151,9 @@ class Reactor:
         self._watched: dict[int, tuple[Handle, Pollable]] = {}
         """Who is interested in a descriptor, and as what."""
         self._ready: deque[Handle] = deque()
+        self._first: set[Handle] = set()
+        """Who had a turn before the others': once until all had theirs, or a flooding peer would
+        have all."""
         self._dues: list[tuple[float, int, Handle]] = []
         """A heap. An entry counts if it is its handle's ``due``; others are left until they come
         to the front: taking them out would cost more."""
@@ -147,6 +165,11 @@ class Reactor:
         """What its thread is to call when it isn't the reactor any more; any thread takes some."""
         self._lends = False
         """Whether something was lent in this round."""
+        self._moved = 0.0
+        """When the last of them was lent, or begun with; monotonic seconds."""
+        self._later: list[tuple[Handle, Callable[[], None]]] = []
+        self._gathering = 0.0
+        """Since when the first of those waits, monotonic seconds."""
         self.name = name
         self.thread: threading.Thread | None = None
         """The one that is the reactor now; ``None`` while that changes."""
@@ -185,9 +208,9 @@ class Reactor:
         try:
             while self.tasks or not self._group.retire(self):
                 self._lends = False
-                self._wait()
+                self._serve(self._wait())
                 self._give_turns()
-                if self._lent and self._step_down():
+                if self._must_call() and self._step_down():
                     break
             else:
                 self.close()
@@ -203,7 +226,11 @@ class Reactor:
     def lend(self, call: Callable[[], None]) -> None:
         """See :func:`lend`."""
         self._lent.append(call)
-        self._lends = True
+        self._lends, self._moved = True, time.monotonic()
+
+    def _must_call(self) -> bool:
+        """Whether calls were lent for which nobody is there, or not soon enough."""
+        return self._lends or (bool(self._lent) and time.monotonic() - self._moved > HELP)
 
     def _step_down(self) -> bool:
         """Let another thread be the reactor; then nothing here but the calls is this thread's.
@@ -231,77 +258,111 @@ class Reactor:
                 call = self._lent.popleft()
             except IndexError:
                 return
+            self._moved = time.monotonic()
             self._guard(call)
 
-    def _wait(self) -> None:
-        """Sleep until a task is called, a descriptor is ready, or something is due."""
+    def _wait(self) -> list[tuple[int, int]]:
+        """Sleep until a task is called, a descriptor is ready, or something is due.
+
+        Returns which descriptors are; tasks for whom something is due are called.
+        """
         self._asleep = True
-        timeout = 0.0 if self._ready or self._lent else self._time_left()
-        events = self._poller.poll(timeout)
+        events = self._poller.poll(0.0 if self._ready else self._time_left())
         self._asleep = False
-        for fd, _ in events:
-            watched = self._watched.get(fd)
-            if watched is None:
-                self._waker.drain()
-            else:
-                handle, thing = watched
-                handle.ready.append(thing)
-                handle.wake()
         self._looked = now = time.monotonic()
         while self._dues and self._dues[0][0] <= now:
             due, _, handle = heapq.heappop(self._dues)
             if handle.due == due:
                 handle.due = None
                 handle.wake()
+        return events
 
     def _time_left(self) -> float | None:
         """Return the seconds until something is due; ``None``: nothing is."""
         dues = self._dues
         while dues and dues[0][2].due != dues[0][0]:
             heapq.heappop(dues)
-        return max(0.0, dues[0][0] - time.monotonic()) if dues else None
+        now = time.monotonic()
+        left = max(0.0, dues[0][0] - now) if dues else None
+        if not self._lent:
+            return left
+        stuck = max(0.0, self._moved + HELP - now)
+        return stuck if left is None else min(left, stuck)
+
+    def _serve(self, events: Collection[tuple[int, int]]) -> None:
+        """Give those a turn now for whom something has come, whoever else waits for one."""
+        found: dict[Handle, None] = {}
+        for fd, _ in events:
+            watched = self._watched.get(fd)
+            if watched is None:
+                self._waker.drain()
+            elif watched[0] not in self._first:
+                handle, thing = watched
+                found[handle] = None
+                if thing not in handle.ready:  # it may be known to be since before
+                    handle.ready.append(thing)
+        for handle in found:
+            self._first.add(handle)
+            self._step(handle)
+            if self._later and time.monotonic() - self._gathering > GATHER:
+                self._hand_out()
+                if self._lends:
+                    return  # who listens waits; poll tells of the rest once more
+        self._hand_out()
 
     def _give_turns(self) -> None:
-        """Let each task that is ready have one turn; who wants another waits for the others."""
+        """Let each task that is called have one turn; who wants another waits for the others."""
         ready = self._ready
-        first: set[Handle] = set()
-        """Whose turn came before the others'; once a round, or a flooding peer would have all."""
         for _ in range(len(ready)):
             if len(ready) > 1 and time.monotonic() - self._looked > LOOK:
-                self._look(first)
+                self._looked = time.monotonic()
+                self._serve(self._poller.poll(0.0))
             if self._lends:
                 return  # who listens waits; the rest is for the thread that takes over
             handle = ready.popleft()
-            handle.called = False  # before the step: a call in the middle of it counts
-            if not handle.gone:
+            if handle.called and not handle.gone:  # it may have had its turn before the others'
                 self._step(handle)
-
-    def _look(self, first: set[Handle]) -> None:
-        """Give those a turn now for whom something has come since the last look."""
-        for fd, _ in self._poller.poll(0.0):
-            watched = self._watched.get(fd)
-            if watched is not None and watched[0] not in first:
-                handle, thing = watched
-                first.add(handle)
-                if thing not in handle.ready:  # it may be known to be, and wait for its turn
-                    handle.ready.append(thing)
-                self._step(handle)
-                if self._lends:
-                    return
-        self._looked = time.monotonic()
+                self._hand_out()
+        self._first.clear()
 
     def _step(self, handle: Handle) -> None:
         task = handle.task
+        handle.called = False  # before the step: a call in the middle of it counts
         ready, handle.ready = handle.ready, []
         try:
             task.step(ready)
             if not task.over:
                 self._look_after(handle)
                 return
-        except BaseException as error:  # the last resort: no other task may suffer from it
-            logger.exception("%s: the worker failed; its stream ends", task.name)
-            self._guard(task.fail_by, error)
+        except BaseException as error:
+            self._fail(handle, error)
         self._leave(handle)
+
+    def _fail(self, handle: Handle, error: BaseException) -> None:
+        """End a task by its own error: the last resort, so that no other suffers from it."""
+        logger.error("%s: the worker failed; its stream ends", handle.task.name, exc_info=error)
+        self._guard(handle.task.fail_by, error)
+
+    def later(self, handle: Handle, call: Callable[[], None]) -> None:
+        """See :meth:`Handle.later`."""
+        if not self._later:
+            self._gathering = time.monotonic()
+        self._later.append((handle, call))
+
+    def _hand_out(self) -> None:
+        """Make the calls that were put off."""
+        if not self._later:
+            return
+        calls, self._later = self._later, []
+        for handle, call in calls:
+            try:
+                call()
+                over = handle.task.over
+            except BaseException as error:
+                self._fail(handle, error)
+                over = True
+            if over and not handle.gone:
+                self._leave(handle)
 
     def _look_after(self, handle: Handle) -> None:
         """Call it again when it wants to be."""

@@ -80,9 +80,7 @@ def as_checked(values: Checked | npt.ArrayLike) -> Checked:
 
 
 def _read_only(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """The values as a float32 array that nobody can write to; one that is so already, as it is."""
-    if isinstance(values, np.ndarray) and values.dtype == np.float32 and not values.flags.writeable:
-        return values
+    """The values as a float32 array of their own that nobody can write to."""
     array = np.array(values, dtype=np.float32)
     array.setflags(write=False)
     return array

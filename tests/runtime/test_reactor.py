@@ -720,3 +720,72 @@ def test_what_comes_meanwhile_jumps_the_queue_once_a_round(reactors: Reactors, l
         begin.does = jumper.does = lambda task: None
         for task in (begin, jumper, *line):
             task.end()
+
+
+# ---- what is put off until all had their turn
+
+
+@pytest.mark.parametrize(
+    ("gather", "expected"),
+    [
+        (BOUND, ["turn", "turn", "result", "result"]),
+        (-1.0, ["turn", "result", "turn", "result"]),  # it has waited long enough
+    ],
+)
+def test_results_wait_for_those_of_others_but_not_for_long(
+    reactors: Reactors, monkeypatch: pytest.MonkeyPatch, gather: float, expected: list[str]
+) -> None:
+    monkeypatch.setattr("bargein.runtime.reactor.GATHER", gather)
+    order: queue.SimpleQueue[str] = queue.SimpleQueue()
+    pairs = [socket.socketpair() for _ in range(2)]
+
+    def turn(task: Task) -> None:
+        if task.ready:
+            [near] = task.things
+            near.recv(1)
+            order.put("turn")
+            assert task.handle is not None
+            task.handle.later(lambda: order.put("result"))
+
+    tasks = [Task() for _ in range(3)]
+    for task, (near, _) in zip(tasks, pairs, strict=False):
+        task.things = {near: select.POLLIN}
+    for task in tasks:
+        reactors.add(task)
+        task.expect("step")
+        task.does = turn
+
+    def send(task: Task) -> None:
+        for _, far in pairs:
+            far.send(b"x")
+
+    tasks[2].does = send
+    tasks[2].wake()
+    assert [order.get(timeout=BOUND) for _ in range(4)] == expected
+    for task in tasks:
+        task.things = {}
+        task.end()
+    for pair in pairs:
+        for end in pair:
+            end.close()
+
+
+def test_what_is_put_off_may_end_its_task_or_fail(
+    reactors: Reactors, caplog: pytest.LogCaptureFixture
+) -> None:
+    def later(call: Callable[[Task], None]) -> Callable[[Task], None]:
+        def does(task: Task) -> None:
+            assert task.handle is not None
+            task.handle.later(lambda: call(task))
+
+        return does
+
+    def stumble(task: Task) -> None:
+        raise ZeroDivisionError("on purpose")
+
+    ends, fails = Task(later(finish)), Task(later(stumble))
+    reactors.add(ends)
+    ends.expect("step", "left")
+    reactors.add(fails)
+    fails.expect("step", "failed by ZeroDivisionError('on purpose')", "left")
+    assert "its stream ends" in caplog.text
