@@ -20,6 +20,8 @@ from bargein.core.playout import PlayoutOptions
 from bargein.core.tracker import TrackerOptions
 from bargein.errors import OptionError
 
+from .output import write_file
+
 __all__ = ["GROUPS", "read_options", "write_options"]
 
 GROUPS: Mapping[str, type[Any]] = {
@@ -66,6 +68,4 @@ def read_options(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def write_options(path: str | os.PathLike[str], options: Mapping[str, Any]) -> None:
     """Write an options file. Raises ``OSError`` where that can't be done."""
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(options, file, indent=2, ensure_ascii=False)
-        file.write("\n")
+    write_file(path, (json.dumps(options, indent=2, ensure_ascii=False) + "\n").encode())

@@ -6,6 +6,7 @@ display, no state of pyplot's: it draws the same bytes for the same analysis.
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bargein.errors import MissingExtraError, OptionError, StateError
 
+from .output import write_file
 from .plot_row import Row
 from .plot_style import DPI, FAINT, INK, ONE_ROW, ROWS, STYLES, Sizes, clock
 from .report import Analysis
@@ -72,9 +74,11 @@ def save_plot(analysis: Analysis, path: str | os.PathLike[str]) -> None:
     kind = Path(path).suffix.lower()[1:]
     # Neither a date nor a version: the same analysis is the same file.
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
+    drawn = io.BytesIO()
     with matplotlib.rc_context(_RC):
         figure = draw(analysis)
-        figure.savefig(path, format=kind, dpi=DPI, facecolor="white", metadata=metadata)
+        figure.savefig(drawn, format=kind, dpi=DPI, facecolor="white", metadata=metadata)
+    write_file(path, drawn.getvalue())
 
 
 def draw(analysis: Analysis) -> Figure:

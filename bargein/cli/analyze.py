@@ -6,10 +6,10 @@ import argparse
 import json
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from bargein.analysis import Analysis, AnalysisOptions, Call, analyze, open_call
+from bargein.analysis.output import check_folder
 from bargein.core import InterruptionOptions
 from bargein.core.echo import EchoGateOptions
 from bargein.core.playout import PlayoutOptions
@@ -144,9 +144,7 @@ def _plotter(path: str | None) -> Any:
     """Find out whether a picture can be drawn there before the work begins."""
     if path is None:
         return None
-    folder = Path(path).parent
-    if not folder.is_dir():
-        raise OptionError(f"--plot came as {path!r}; expected a folder that exists: {folder}")
+    check_folder("--plot", path)
     from bargein.analysis.plot import check_plot, save_plot
 
     check_plot(path)

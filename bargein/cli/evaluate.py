@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bargein.analysis import AnalysisOptions
+from bargein.analysis.output import check_folder
 from bargein.core import InterruptionOptions
 from bargein.core.echo import EchoGateOptions
 from bargein.core.playout import PlayoutOptions
@@ -151,8 +152,14 @@ def add_work_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate, print, write; return the exit code."""
     _check_report(arguments.report)
+    if arguments.mistakes < 0:
+        raise OptionError(f"--mistakes came as {arguments.mistakes}; expected 0 or more")
+    if arguments.export is not None:
+        Path(arguments.export).mkdir(parents=True, exist_ok=True)
     candidate = candidate_of(arguments)
-    against = arguments.against and candidate.changed(_pairs([arguments.against], "--against", ","))
+    against = None
+    if arguments.against is not None:
+        against = candidate.changed(_pairs([arguments.against], "--against", ","))
     thresholds = _thresholds(arguments.thresholds)
     how = resampling_of(arguments)
     dataset = dataset_of(arguments)
@@ -160,7 +167,7 @@ def run(arguments: argparse.Namespace) -> int:
         evaluation = evaluate(
             dataset,
             candidate,
-            against=against or None,
+            against=against,
             thresholds=thresholds,
             resampling=how,
             store=store_of(arguments),
@@ -274,9 +281,7 @@ def _check_report(path: str | None) -> None:
     """Find out whether the report can be written before the work begins."""
     if path is None:
         return
-    folder = Path(path).parent
-    if not folder.is_dir():
-        raise OptionError(f"--report came as {path!r}; expected a folder that exists: {folder}")
+    check_folder("--report", path)
     if Path(path).suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"--report came as {path!r}; expected a file that ends in .html")
 

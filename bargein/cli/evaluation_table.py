@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from bargein.evaluation import LABELS, Difference, Evaluation, Moment, Point, Problem, Rate
 
-from .table import clock_time
+from .table import aligned, clock_time, counted
 
-__all__ = ["aligned", "counted", "percent", "render", "render_problems"]
+__all__ = ["percent", "render", "render_problems"]
 
 _SHOWN_PROBLEMS = 20
 """Lines of what was left out; the JSON document and the report have all."""
@@ -50,11 +50,6 @@ def _head(evaluation: Evaluation) -> list[str]:
     ]
 
 
-def counted(count: int, what: str) -> str:
-    """Return ``1 call``, ``2 calls``."""
-    return f"{count} {what}" + ("s" if count != 1 and what != "noise" else "")
-
-
 def percent(rate: Rate) -> str:
     """Return a rate as a percentage."""
     return "-" if rate.value is None else f"{100 * rate.value:.1f} %"
@@ -75,7 +70,7 @@ def _operating(point: Point) -> list[str]:
     for words, delay in zip(("median delay", "9 in 10", "19 in 20"), point.delays, strict=True):
         value = "-" if delay.value is None else f"{delay.value:.2f} s"
         rows.append((words, value, _interval(delay.low, delay.high, 1, 2), ""))
-    return aligned(rows)
+    return aligned(rows, left="")
 
 
 def _moments(moments: Iterable[Moment]) -> list[str]:
@@ -91,7 +86,7 @@ def _moments(moments: Iterable[Moment]) -> list[str]:
         )
         for each in moments
     ]
-    return aligned([head, *rows])
+    return aligned([head, *rows], left="")
 
 
 def _sweep(sweep: Sequence[Point], operating: float | None) -> list[str]:
@@ -107,7 +102,7 @@ def _sweep(sweep: Sequence[Point], operating: float | None) -> list[str]:
         )
         for point in sweep
     ]
-    return aligned([head, *rows]) if rows else []
+    return aligned([head, *rows], left="") if rows else []
 
 
 def _comparison(evaluation: Evaluation) -> list[str]:
@@ -125,7 +120,7 @@ def _comparison(evaluation: Evaluation) -> list[str]:
     fixed, broken = comparison.changed["fixed"], comparison.changed["broken"]
     return [
         *lines,
-        *aligned(rows),
+        *aligned(rows, left=""),
         f"It puts {fixed} overlaps right that were wrong, and {broken} wrong that were right.",
     ]
 
@@ -139,7 +134,7 @@ def _difference(each: Difference) -> tuple[str, ...]:
         return "-" if value is None else f"{scale * value:{sign}.{digits}f} {points}"
 
     word = "better" if each.is_better else "worse"
-    unsure = f"not sure ({each.calls} calls)" if each.differs_in_too_few else "not sure"
+    unsure = f"not sure ({counted(each.calls, 'call')})" if each.differs_in_too_few else "not sure"
     verdict = word if each.is_sure else "-" if each.value is None else unsure
     return (
         _NAMES[each.figure],
@@ -176,16 +171,3 @@ def render_problems(problems: Sequence[Problem]) -> list[str]:
     lines = [f"left out ({len(problems)}):", *(f"  {each}" for each in problems[:_SHOWN_PROBLEMS])]
     more = len(problems) - _SHOWN_PROBLEMS
     return [*lines, f"  … and {more} more"] if more > 0 else lines
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Align columns: the first to the left where it holds words, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    left = rows[0][0] == ""
-    return [
-        "  ".join(
-            cell.ljust(width) if left and at == 0 else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

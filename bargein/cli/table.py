@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bargein.analysis import AnalysedOverlap, Analysis
 
 __all__ = ["aligned", "clock_time", "counted", "render"]
@@ -55,13 +57,17 @@ def _row(overlap: AnalysedOverlap) -> tuple[str, ...]:
     )
 
 
-def aligned(rows: list[tuple[str, ...]], *, left: str) -> list[str]:
-    """Return rows as lines, right-aligned but for the columns whose headings contain ``left``."""
+def aligned(rows: Sequence[Sequence[str]], *, left: str) -> list[str]:
+    """Return rows as lines, right-aligned but for the columns with ``left`` in their headings.
+
+    ``""`` means a first column without a heading: it names the rows.
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    to_the_left = [left in word if left else not (at or word) for at, word in enumerate(rows[0])]
     return [
         "  ".join(
-            cell.ljust(width) if left in heading else cell.rjust(width)
-            for cell, width, heading in zip(row, widths, rows[0], strict=True)
+            cell.ljust(width) if words else cell.rjust(width)
+            for cell, width, words in zip(row, widths, to_the_left, strict=True)
         ).rstrip()
         for row in rows
     ]
@@ -96,8 +102,8 @@ def _foot(analysis: Analysis) -> list[str]:
 
 
 def counted(number: int, what: str) -> str:
-    """Return a number with its noun: 1 window, 2 windows."""
-    return f"{number} {what}" + ("" if number == 1 else "s")
+    """Return a number with its noun: 1 window, 2 windows, 3 noise."""
+    return f"{number} {what}" + ("" if number == 1 or what == "noise" else "s")
 
 
 def clock_time(seconds: float) -> str:

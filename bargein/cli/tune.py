@@ -6,6 +6,8 @@ import argparse
 import json
 
 from bargein.analysis.options_file import write_options
+from bargein.analysis.output import check_folder
+from bargein.errors import OptionError
 from bargein.evaluation.figures import Point
 from bargein.evaluation.tuning import Costs, CostsFound, Finding, Goal, Tuning, tune
 
@@ -20,8 +22,9 @@ from .evaluate import (
     store_of,
     tell_failure,
 )
-from .evaluation_table import aligned, percent, render_problems
+from .evaluation_table import percent, render_problems
 from .settings import add_options_file, add_settings
+from .table import aligned, counted
 
 __all__ = ["add_arguments", "run"]
 
@@ -60,6 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Tune, print, write; return the exit code."""
     goal = _goal(arguments)
+    if arguments.output is not None:
+        check_folder("--output", arguments.output)
     how = resampling_of(arguments)
     candidate = candidate_of(arguments)
     dataset = dataset_of(arguments)
@@ -92,6 +97,11 @@ def _goal(arguments: argparse.Namespace) -> Goal:
         for name in ("missed", "false", "second")
         if (value := getattr(arguments, f"cost_{name}")) is not None
     }
+    if (arguments.max_false_positive_rate is None) != bool(given):
+        raise OptionError(
+            "expected a limit or costs, one of the two: --max-false-positive-rate, or any of "
+            "--cost-missed, --cost-false and --cost-second"
+        )
     return Goal(
         max_false_positive_rate=arguments.max_false_positive_rate,
         costs=Costs(**given) if given else None,
@@ -116,9 +126,9 @@ def _lines(tuning: Tuning) -> list[str]:
     return [
         f"recommended for {tuning.candidate.backend}: threshold {detection.threshold:g}, minimum "
         f"duration {detection.min_interruption_duration:g} s",
-        f"found on {searched} calls, tried on {kept} others:",
+        f"found on {counted(searched, 'call')}, tried on {counted(kept, 'other')}:",
         "",
-        *aligned(rows),
+        *aligned(rows, left=""),
         "",
         _verdict(tuning),
     ]
@@ -135,8 +145,8 @@ def _delay(point: Point) -> str:
 
 def _costs_verdict(costs: CostsFound, finding: Finding) -> str:
     found = (
-        f"100 overlaps of the held-out calls cost {costs.recommended:.1f}; "
-        f"so far {costs.before:.1f}"
+        f"for 100 overlaps, the held-out calls cost {costs.recommended:.1f}; "
+        f"by the settings so far {costs.before:.1f}"
     )
     if costs.low is None or costs.high is None:
         return f"{found}. They differ in too few calls to be sure: label more"

@@ -7,6 +7,8 @@ from typing import Literal
 
 import attrs
 
+from bargein.errors import OptionError
+
 from .dataset import (
     IGNORED,
     LABELS,
@@ -68,18 +70,25 @@ class Collector:
         where: Mapping[str, str] | None = None,
         group_by: str | None = None,
     ) -> None:
+        for name, label in (names or {}).items():
+            if label.lower() not in (*LABELS, IGNORED):
+                known = ", ".join((*LABELS, IGNORED))
+                raise OptionError(f"{name!r} is mapped to {label!r}; expected one of {known}")
         self.problems: list[Problem] = []
         self.ignored = 0
         self._filtered = 0
-        self._names = {name.lower(): label for name, label in (names or {}).items()}
+        self._names = {name.lower(): label.lower() for name, label in (names or {}).items()}
         self._where = dict(where or {})
         self._group_by = group_by
+        self._columns: set[str] | None = None
+        """All that the labels came with; ``None``: there is no label yet."""
         self._found: dict[tuple[Track, Track | None], _Recording] = {}
         self._unscored: dict[tuple[Track, Track | None], list[tuple[float, float]]] = {}
 
     def take(self, row: Row) -> None:
         """Take a label; what is wrong with it in itself is noted here."""
         label = self.label(row.text)
+        self._columns = (self._columns or set()) | row.tags.keys()
         if any(row.tags.get(name) != value for name, value in self._where.items()):
             self._filtered += 1
             self._pass_over(row)
@@ -140,7 +149,15 @@ class Collector:
         return found
 
     def dataset(self, name: str) -> Dataset:
-        """Return what was gathered."""
+        """Return what was gathered.
+
+        Raises :class:`~bargein.errors.OptionError` where a column was asked for that no label has.
+        """
+        wanted = [*self._where, *([self._group_by] if self._group_by else [])]
+        for column in wanted:
+            if self._columns is not None and column not in self._columns:
+                there = ", ".join(map(repr, sorted(self._columns))) or "none"
+                raise OptionError(f"no label has the column {column!r}; there are: {there}")
         calls = tuple(
             LabelledCall(
                 id=found.call,

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from bargein._version import __version__
 from bargein.analysis.call import Side
+from bargein.analysis.output import write_file
 from bargein.audio.files import open_recording
 from bargein.errors import AudioFileError
 
@@ -56,7 +57,7 @@ def write_report(
 
     Raises ``OSError`` where it can't be written.
     """
-    Path(path).write_text(render_report(evaluation, mistakes=mistakes), encoding="utf-8")
+    write_file(path, render_report(evaluation, mistakes=mistakes).encode())
 
 
 def render_report(evaluation: Evaluation, *, mistakes: int = 8) -> str:

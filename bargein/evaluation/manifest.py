@@ -64,6 +64,9 @@ def _missing(header: list[str]) -> str | None:
     twice = next((name for name in header if header.count(name) > 1), None)
     if twice is not None:
         return f"has two columns {twice!r}"
+    for mark in (";", "\t"):
+        if len(header) == 1 and mark in header[0]:
+            return f"parts its columns by {mark!r}; expected commas"
     for name in _NEEDED:
         if not set(COLUMNS[name]) & set(header):
             return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,6 +52,7 @@ def read_dataset(
 
     Raises:
         DatasetError: there is nothing to read, or ``strict`` and a problem.
+        OptionError: a name is mapped to what is no label, or no label has a column asked for.
         MissingExtraError: soundfile isn't installed.
     """
     into = Collector(names=names, where=where, group_by=group_by)
@@ -104,6 +106,8 @@ def check_dataset(dataset: Dataset, *, strict: bool = False) -> Dataset:
         if checked is not None:
             calls.append(checked)
     result = attrs.evolve(dataset, calls=tuple(calls), problems=tuple(problems))
+    # As they stand in the files: some are found as a line is read, others beside the audio.
+    problems.sort(key=lambda problem: (problem.file, problem.line or math.inf))
     for label in LABELS:
         if calls and not result.count(label):
             problems.append(Problem(dataset.name, None, f"has no {label}: nothing is said of it"))
@@ -111,9 +115,16 @@ def check_dataset(dataset: Dataset, *, strict: bool = False) -> Dataset:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise DatasetError(f"{problems[0]}{more}")
     if not result.overlaps:
-        why = "; ".join(str(problem) for problem in problems[:3]) or "it is empty"
+        why = "; ".join(str(problem) for problem in problems[:3]) or _no_label(result)
         raise DatasetError(f"{dataset.name}: nothing to evaluate: {why}")
     return attrs.evolve(result, problems=tuple(problems), strict=strict)
+
+
+def _no_label(dataset: Dataset) -> str:
+    """Say why nothing is left, though nothing is wrong."""
+    if dataset.filtered or dataset.ignored:
+        return f"{dataset.filtered} labels were filtered and {dataset.ignored} ignored"
+    return "it has no label"
 
 
 def _check_call(

@@ -153,7 +153,9 @@ def _on_cluster(cluster: str, jobs: int) -> Iterator[dict[str, Any]]:
         if not address:
             given["threads_per_worker"] = 1
         client: Any = distributed.Client  # which has no hints
-        with client(**given), joblib.parallel_config(backend="dask"):
+        with _connecting(cluster):
+            connected = client(**given)
+        with connected, joblib.parallel_config(backend="dask"):
             yield {"n_jobs": -1, "return_as": "generator"}
     elif engine == "ray":
         try:
@@ -163,7 +165,8 @@ def _on_cluster(cluster: str, jobs: int) -> Iterator[dict[str, Any]]:
             raise OptionError(
                 "the cluster came as 'ray', which isn't installed: pip install 'ray[default]'"
             ) from error
-        ray.init(address=address or None, ignore_reinit_error=True)
+        with _connecting(cluster):
+            ray.init(address=address or None, ignore_reinit_error=True)
         register_ray()
         with joblib.parallel_config(backend="ray"):
             yield {"n_jobs": -1}
@@ -171,3 +174,13 @@ def _on_cluster(cluster: str, jobs: int) -> Iterator[dict[str, Any]]:
         raise OptionError(
             f"the cluster came as {cluster!r}; expected dask, dask:ADDRESS, ray or ray:ADDRESS"
         )
+
+
+@contextlib.contextmanager
+def _connecting(cluster: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # engines raise what they like
+        raise OptionError(
+            f"the cluster came as {cluster!r}, which can't be used: {error}"
+        ) from error

@@ -233,8 +233,8 @@ def _parts(results: Results, held_out: float, seed: int) -> tuple[Results, Resul
     folds = max(2, round(1 / held_out))
     if len(results.groups) < folds:
         raise DatasetError(
-            f"{len(results.groups)} calls came; expected at least {folds}, to search some and "
-            "hold others out (uncertainty and parts go by call: see --group-by)"
+            f"expected at least {folds} calls, to search some and hold others out; "
+            f"{len(results.groups)} came (parts go by call: see --group-by)"
         )
     try:
         from sklearn.model_selection import StratifiedGroupKFold

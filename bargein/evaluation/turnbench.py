@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bargein._version import __version__
+from bargein.analysis.output import write_file
 from bargein.audio.files import open_recording
 from bargein.errors import DatasetError, OptionError
 
@@ -131,7 +132,7 @@ def export(
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:
-    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    write_file(path, (json.dumps(document, indent=2) + "\n").encode())
 
 
 def _judge(

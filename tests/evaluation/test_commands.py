@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -181,6 +183,13 @@ def test_a_judge_that_fails_is_told(
         (("--thresholds", "2"), 2, "numbers from 0 to 1"),
         (("--draws", "0"), 2, "1 or more"),
         (("--map", "x"), 2, "expected NAME=VALUE"),
+        (("--map", "uh=cough"), 2, "'uh' is mapped to 'cough'; expected one of interruption,"),
+        (("--where", "color=red"), 2, "no label has the column 'color'; there are: 'agent_start',"),
+        (("--where", "label=red"), 3, "nothing to evaluate: 7 labels were filtered and 0 ignored"),
+        (("--group-by", "color"), 2, "no label has the column 'color'"),
+        (("--mistakes", "-1"), 2, "--mistakes came as -1; expected 0 or more"),
+        (("--against", ""), 2, "--against came as ''; expected NAME=VALUE"),
+        (("--export", __file__), 1, f"{__file__}: File exists"),
         (("--against", "threshold"), 2, "expected NAME=VALUE"),
         (("--backend", "nobody"), 2, "no backend 'nobody'"),
         (("--options", "gone.json"), 2, "can't be read"),
@@ -232,9 +241,45 @@ def test_tune_by_costs(capsys: pytest.CaptureFixture[str], manifest: Path, store
 
     assert (code, words, none) == (0, 0, 2)
     assert json.loads(out)["goal"]["costs"] == {"missed": 5.0, "false": 1.0, "second": 0.0}
-    assert "overlaps of the held-out calls cost" in table
+    assert "for 100 overlaps, the held-out calls cost" in table
     assert "They differ in too few calls to be sure: label more" in table
-    assert "expected a greatest false-positive rate or costs" in err
+    assert "one of the two: --max-false-positive-rate, or any of --cost-missed" in err
+
+
+def test_tune_finds_out_first_whether_its_file_can_be_written(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "nowhere" / "o.json"
+    code, _, err = run(capsys, "tune", "gone.csv", "--cost-second", "1", "--output", path)
+
+    assert code == 2
+    assert f"--output came as '{path}'; expected a folder that exists" in err
+
+
+@pytest.mark.parametrize("engine", ["dask", "ray"])
+def test_a_cluster_that_can_not_be_had_is_told(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    manifest: Path,
+    engine: str,
+) -> None:
+    def connect(**given: object) -> None:
+        raise ValueError(f"missing port number in {given['address']!r}")
+
+    joined = ModuleType("ray.util.joblib")
+    joined.register_ray = print  # type: ignore[attr-defined]
+    for name in ("distributed", "ray", "ray.util"):
+        module = ModuleType(name)
+        module.Client = module.init = connect  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setitem(sys.modules, joined.__name__, joined)
+    code, _, err = run(capsys, "evaluate", manifest, "--cluster", f"{engine}:nonsense")
+
+    assert code == 2
+    assert err == (
+        f"bargein: the cluster came as '{engine}:nonsense', which can't be used: "
+        "missing port number in 'nonsense'\n"
+    )
 
 
 @pytest.mark.parametrize(

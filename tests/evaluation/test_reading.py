@@ -233,7 +233,8 @@ def test_an_empty_class_is_told(folder: Path) -> None:
     [
         ("m.csv", "audio,start,end\n", "has no column 'label'"),
         ("m.csv", "", "came with nothing"),
-        ("m.csv", "audio,start,end,label\n", "it is empty"),
+        ("m.csv", "audio,start,end,label\n", "it has no label"),
+        ("m.csv", "audio;start;end;label\n", "parts its columns by ';'; expected commas"),
         ("m.csv", GOOD + '"x\n', "isn't CSV"),
         ("m.csv", GOOD.replace("end", "start"), "has two columns 'start'"),
         ("m.txt", "1\t2\tnoise\n", "expected a manifest"),
@@ -278,8 +279,8 @@ def test_labels_beside_recordings(folder: Path) -> None:
         (str(folder / "call.wav"), "interruption"),
     ]
     assert [str(p) for p in dataset.problems] == [
-        f"{folder}/all.rttm:2: names the recording 'gone', which isn't beside it",
         f"{folder}/agent.wav: has no labels beside it",
+        f"{folder}/all.rttm:2: names the recording 'gone', which isn't beside it",
         f"{folder}: has no noise: nothing is said of it",
     ]
 
