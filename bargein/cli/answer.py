@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import signal
 import sys
 import textwrap
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -102,6 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
             port = _PORTS.get(arguments.network, _STREAMS_PORT)
         server = stack.enter_context(_server(arguments, agent.answer, port))
         stack.enter_context(_signals(stop))
+        stack.enter_context(_warnings())
         host, port = server.address[:2]
         print(f"bargein answers {arguments.network} on {host}:{port}", flush=True)
         while not stop.wait(0.5):
@@ -121,6 +124,19 @@ def _signals(stop: threading.Event) -> Any:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _warnings() -> Iterator[None]:
+    """Show on stderr what is wrong with a call, which a library leaves to its user's logging."""
+    logger, shown = logging.getLogger("bargein"), logging.StreamHandler(sys.stderr)
+    shown.setLevel(logging.WARNING)
+    shown.setFormatter(logging.Formatter("bargein: %(message)s"))
+    logger.addHandler(shown)
+    try:
+        yield
+    finally:
+        logger.removeHandler(shown)
 
 
 def _server(arguments: argparse.Namespace, answer: Any, port: int) -> Any:

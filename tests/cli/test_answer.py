@@ -305,6 +305,20 @@ def test_a_folder_for_recordings_that_cannot_be(
     assert "Not a directory" in capsys.readouterr().err
 
 
+def test_what_a_bad_peer_did_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = Output()
+    monkeypatch.setattr("sys.stderr", errors)
+    thread, out, codes = started(monkeypatch, "--backend", f"{__name__}:never", "--calls", "1")
+    with socket.create_connection(("127.0.0.1", port_of(out)), WAIT) as stranger:
+        stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        errors.wait(r"bargein: AudioSocket from 127\.0\.0\.1:\d+: closed \(protocol\): .* UUID")
+    peer = Peer(port_of(out))
+    peer.hear(MORE_THAN_A_TICK)
+    peer.hang_up()
+    thread.join(WAIT)
+    assert codes == [0]
+
+
 def test_a_port_that_cannot_be(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["answer", "rtp", "--port", "99999"]) == 2
     assert "port must be from 0 to 65535" in capsys.readouterr().err
