@@ -38,6 +38,11 @@ MAX_OUT = 2 << 20
 """Bytes that may wait to be sent on one call: some four minutes of u-law. A peer that lets more
 pile up doesn't read."""
 
+MAX_AHEAD = 60.0
+"""Seconds by which a call's audio may be ahead of the time that it took to come. Networks send at
+the pace of speech, and what a stall held up isn't ahead; a recording that is played to a server as
+fast as it goes, to try it out, may be. Who sends more takes the CPU from others."""
+
 _S = TypeVar("_S", bound="Server")
 
 
@@ -105,6 +110,9 @@ class Session:
         self._handler: LineHandler | None = None
         self._line: LineBase | None = None
         self._ended = False
+        self._begun = 0.0
+        self._samples = 0
+        """Of audio, so far."""
         self._ignored: set[str] = set()
         self._marked: Callable[[str], bool | None] = lambda name: None
 
@@ -115,10 +123,11 @@ class Session:
         """
         self._who = f"{self._who}, call {ev.short(line.id)}"
         self._line = line
+        self._begun = time.monotonic()
         self._marked = marked or self._marked
         try:
             self._handler = self._on_call(line)
-        except Exception:
+        except BaseException:  # SystemExit too: the thread isn't the user's to end
             logger.exception("%s: refused, on_call raised", self._who)
             line.stop("handler")
             return False
@@ -126,18 +135,29 @@ class Session:
         return True
 
     def tell(self, events: Iterable[ev.Event]) -> EndReason | None:
-        """Tell the handler; the reason if the call is over thereby."""
+        """Tell the handler; the reason if the call is over thereby.
+
+        Raises `ProtocolError` where audio comes much faster than it can have been spoken.
+        """
         for event in events:
             if self._line is not None and self._line.reason is not None:
                 return self._line.reason
+            if isinstance(event, ev.Audio) and self._line is not None:
+                self._keep_pace(self._line.format, event.data)
             try:
                 over = self._one(event)
-            except Exception:
+            except BaseException:
                 logger.exception("%s: closed, its handler raised", self._who)
                 return "handler"
             if over:
                 return "hangup"
         return None
+
+    def _keep_pace(self, fmt: AudioFormat, audio: bytes) -> None:
+        self._samples += len(audio) // fmt.frame_width
+        seconds, took = self._samples / fmt.sample_rate, time.monotonic() - self._begun
+        if seconds - took > MAX_AHEAD:
+            ev.refuse(f"got {seconds:.0f} s of audio in {took:.1f} s, expected it as it is spoken")
 
     def _one(self, event: ev.Event) -> bool:
         handler = self._handler
@@ -179,7 +199,7 @@ class Session:
         if self._handler is not None:
             try:
                 self._handler.on_end(reason)
-            except Exception:
+            except BaseException:
                 logger.exception("%s: its handler raised in on_end", self._who)
 
 

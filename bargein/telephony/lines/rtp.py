@@ -55,6 +55,9 @@ class RtpLine(base.LineBase):
         law: Literal["mulaw", "alaw"] = "alaw" if payload_type == codec.PCMA else "mulaw"
         self.receiver = codec.RtpReceiver(law, dtmf)
         self.remote = remote
+        """Where its audio goes to, and comes from."""
+        self.offered = remote
+        """Where the other side said that it is; behind NAT it is elsewhere."""
         self.heard = time.monotonic()
         self.held = False
         self._sock = sock
@@ -115,7 +118,11 @@ class Calls:
         session = self._sessions.get(line)
         if session is None:
             return
-        over = line.reason or session.tell(events)
+        try:
+            over = line.reason or session.tell(events)
+        except ProtocolError as error:
+            self.end(line, "protocol", error.message)
+            return
         if over is not None:
             self.end(line, over)
 

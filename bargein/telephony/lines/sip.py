@@ -177,8 +177,10 @@ class SipAnswerer(base.Server):
             return
         offer = change.offer
         held = offer.held
-        if offer.address != "0.0.0.0" and offer.port:
-            line.remote = (offer.address, offer.port)
+        offered = (offer.address, offer.port)
+        # One that has only said again where it thinks that it is hasn't moved.
+        if offer.address != "0.0.0.0" and offer.port and offered != line.offered:
+            line.remote = line.offered = offered
         if held != line.held:
             line.held = held
             self._media.tell(line, [Flow(not held)])

@@ -8,7 +8,7 @@ import struct
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from bargein.errors import FrameError, OptionError, StateError
 from bargein.telephony import AudioSocketServer
 from bargein.telephony.codecs import audiosocket as codec
 from bargein.telephony.lines import audiosocket as lines
+from bargein.telephony.lines import base
 
 from .handlers import WAIT, Answerer, Broken, Echo, refuse
 
@@ -340,6 +341,25 @@ def test_a_connection_that_cant_be_had_is_closed_and_the_next_is_taken(
         answerer.wait().wait(lambda h: h.told)
     assert caplog.text.count("a connection can't be taken now") == 1
     assert len(answerer.handlers) == 1
+
+
+def test_a_flood_of_audio_is_cut_off_and_nobody_else_notices(
+    server: AudioSocketServer,
+    answerer: Answerer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with closing(dial(server, codec.audio(FRAME))) as good:
+        assert receive(good, 323) == codec.audio(FRAME)
+        monkeypatch.setattr(base, "MAX_AHEAD", 1.0)
+        with closing(dial(server)) as flood:
+            with suppress(ConnectionError):
+                flood.sendall(codec.audio(FRAME * 30) * 100)
+            assert is_closed(flood)
+        good.sendall(codec.audio(FRAME))
+        assert receive(good, 323) == codec.audio(FRAME)
+    assert answerer.handlers[1].wait_end() == "protocol"
+    assert "s of audio in 0." in caplog.text
 
 
 def test_life_and_options(answerer: Answerer) -> None:

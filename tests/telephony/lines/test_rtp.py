@@ -14,6 +14,7 @@ from bargein.errors import OptionError
 from bargein.telephony import RtpEndpoint, SipAnswerer
 from bargein.telephony.codecs.rtp import Packet, RtpSender, parse_packet
 from bargein.telephony.codecs.sip import Request, Response, parse_message, request
+from bargein.telephony.lines import base
 from bargein.telephony.lines import rtp as lines
 
 from .handlers import WAIT, Answerer, Broken, Echo, Handler, refuse
@@ -134,6 +135,18 @@ def test_too_many_refused_and_broken(caplog: pytest.LogCaptureFixture) -> None:
         assert good.handlers[0].wait_end() == "shutdown"
     assert "refused, on_call raised" in caplog.text
     assert "1 connections are the limit" in caplog.text
+
+
+def test_a_flood_of_audio_is_cut_off(
+    endpoint: RtpEndpoint, answerer: Answerer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "MAX_AHEAD", 0.1)
+    with closing(udp()) as flood:
+        for number in range(20):
+            flood.sendto(
+                Packet(0, number, 1_000 * number, 1, False, bytes(1_000)).encode(), endpoint.address
+            )
+        assert answerer.wait().wait_end() == "protocol"
 
 
 def test_a_port_that_is_taken(endpoint: RtpEndpoint, answerer: Answerer) -> None:
@@ -274,6 +287,28 @@ def test_audio_from_elsewhere(sip: SipAnswerer, answerer: Answerer) -> None:
             nat.sendto(packet, phone.remote)
         handler.wait(lambda h: len(h.audio) == 320)
     assert handler.audio == SOUND + SOUND[::-1]
+
+
+def test_who_says_again_where_it_thinks_that_it_is_hasnt_moved(
+    sip: SipAnswerer, answerer: Answerer
+) -> None:
+    with closing(Phone(sip)) as phone, closing(udp()) as nat:
+        phone.invite()
+        sender = RtpSender(0, 7)
+        for sound in (SOUND, SOUND[::-1]):
+            for packet in sender.packets(sound, 0.0):
+                nat.sendto(packet, phone.remote)
+            assert parse_packet(nat.recv(2_000)).payload == sound
+            phone.invite("sendonly")  # with its address behind NAT, as before
+            phone.invite()
+        # Another address is a move.
+        moved = phone.rtp
+        phone.rtp = udp()
+        moved.close()
+        phone.invite()
+        for packet in sender.packets(SOUND, 0.0):
+            phone.rtp.sendto(packet, phone.remote)
+        assert parse_packet(phone.rtp.recv(2_000)).payload == SOUND
 
 
 def test_ten_calls_at_once(sip: SipAnswerer, answerer: Answerer) -> None:
