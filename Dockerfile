@@ -15,6 +15,7 @@ RUN pip install --no-cache-dir --no-index --find-links /wheels 'bargein[server]'
 ENV OPENBLAS_NUM_THREADS=1 PYTHONUNBUFFERED=1
 USER 10001
 EXPOSE 8780
+# With --certificate or another --port: docker run --no-healthcheck, or a check of your own.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8780/healthz', timeout=2)"]
 # Without keys in the environment it says so and ends: whoever reaches the port would be served.

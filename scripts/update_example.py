@@ -1,8 +1,8 @@
-"""Bring the documented analysis of the example call up to date.
+"""Bring what the pages show of the commands up to date.
 
-``python scripts/update_example.py`` redraws ``docs/images/call.png`` and rewrites what the command
-prints in ``docs/analyze.md``, with the bargein that is installed: to be run when the judge, the
-tracker or the picture changed.
+``python scripts/update_example.py`` redraws ``docs/images/call.png`` and rewrites what each command
+printed that the pages show, with the bargein that is installed: to be run when the judge, the
+tracker, a table or the picture changed. ``tests/test_docs.py`` tells where words have changed.
 """
 
 from __future__ import annotations
@@ -11,34 +11,57 @@ import contextlib
 import io
 import os
 import re
+import shlex
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from bargein.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMAND = "bargein analyze examples/call/call.flac --plot call.png"
-PAGE = ROOT / "docs" / "analyze.md"
 PICTURE = ROOT / "docs" / "images" / "call.png"
+PAGES = ("analyze.md", "evaluating.md", "tuning.md")
+
+BLOCK = re.compile(r"^```(python|console)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-def run() -> int:
-    """Analyse, draw, rewrite; return the exit code."""
-    os.chdir(ROOT)
-    PICTURE.parent.mkdir(exist_ok=True)
+def update(page: Path) -> None:
+    """Follow a page, and have its console blocks that show an output show today's."""
+    namespace: dict[str, object] = {}
+
+    def shown(block: re.Match[str]) -> str:
+        command, _, printed = block[2].partition("\n")
+        if block[1] == "python":
+            with contextlib.redirect_stdout(io.StringIO()):
+                exec(compile(block[2], str(page), "exec"), namespace)
+        elif printed and not printed.startswith("$"):
+            return f"```console\n{command}\n{_output(command)}```"
+        return block[0]
+
+    page.write_text(BLOCK.sub(shown, page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _output(command: str) -> str:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        code = main([*COMMAND.split()[1:-1], str(PICTURE)])
+        code = main(shlex.split(command)[2:])
     if code:
-        return code
-    block = re.compile(rf"(?<=\$ {re.escape(COMMAND)}\n).*?(?=^```)", re.DOTALL | re.MULTILINE)
-    text, count = block.subn(lambda _: printed.getvalue(), PAGE.read_text(encoding="utf-8"))
-    if count != 1:
-        print(f"{PAGE}: has {count} blocks that begin with `$ {COMMAND}`, expected one")
-        return 1
-    PAGE.write_text(text, encoding="utf-8")
-    return 0
+        sys.exit(f"{command}: ended with code {code}")
+    return printed.getvalue()
+
+
+def run() -> None:
+    """Follow the pages in a folder with the examples in it, as their reader would."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_CACHE_HOME"] = folder
+        os.chdir(folder)
+        Path("examples").symlink_to(ROOT / "examples", target_is_directory=True)
+        for page in PAGES:
+            update(ROOT / "docs" / page)
+        shutil.copyfile("call.png", PICTURE)
+        os.chdir(ROOT)
 
 
 if __name__ == "__main__":
-    sys.exit(run())
+    run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -36,6 +37,17 @@ def _nothing_left_behind() -> Iterator[None]:
     found = leaks(before)
     if found:
         pytest.fail("the test left behind: " + "; ".join(found), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def _fonts() -> None:
+    """Matplotlib keeps the fonts that it read open: let it read them before anything is counted."""
+    from bargein.analysis import analyze, open_call
+    from bargein.analysis.plot import draw
+
+    with open_call(Path(__file__).parents[1] / "examples" / "call" / "call.flac") as call:
+        analysis = analyze(call, backend="local-sustained", waveforms=True)
+    draw(analysis).canvas.draw()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -94,7 +94,8 @@ def read_keys(environ: Mapping[str, str], path: str | os.PathLike[str] | None) -
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(f"the key file {os.fspath(path)!r} can't be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise OptionError(f"the key file {os.fspath(path)!r} can't be read: {why}") from error
     keys = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):

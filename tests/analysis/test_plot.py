@@ -55,11 +55,7 @@ def texts(figure: Any) -> list[str]:
     return [text.get_text() for axes in figure.axes for text in axes.texts]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _fonts() -> None:
-    """Draw once before anything is looked at: matplotlib keeps the fonts that it read open."""
-    draw(analysis(1.0)).canvas.draw()
-
+pytestmark = pytest.mark.usefixtures("_fonts")
 
 ALL = tuple(overlap(at, outcome) for at, outcome in zip((5, 20, 40), Outcome, strict=True))
 

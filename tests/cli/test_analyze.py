@@ -19,19 +19,13 @@ from tests.fresh import run_fresh
 
 JUDGES = "tests.cli.judges"
 
+pytestmark = pytest.mark.usefixtures("_fonts")
+
 
 @pytest.fixture
 def short(tmp_path: Path) -> str:
     """The example's first backchannel."""
     return str(write(tmp_path / "short.wav", example(6.0, 8.5)))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _fonts(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Draw once before anything is looked at: matplotlib keeps the fonts that it read open."""
-    folder = tmp_path_factory.mktemp("fonts")
-    path = write(folder / "short.wav", example(6.0, 8.5))
-    assert main(["analyze", str(path), "--plot", str(folder / "call.png")]) == 0
 
 
 def analyze(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
