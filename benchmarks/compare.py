@@ -285,6 +285,7 @@ def main() -> int:
     """Set up, run, print Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, default=ROOT / ".venv-compare")
+    parser.add_argument("--prepare", action="store_true", help="make the environments, no more")
     parser.add_argument("--short", action="store_true", help="small numbers, few seconds")
     parser.add_argument("--seconds", type=float, help="for which each client is watched")
     parser.add_argument("--rounds", type=int, help="turns of each client; medians are printed")
@@ -295,6 +296,8 @@ def main() -> int:
     options.seconds = options.seconds or (2.0 if options.short else 8.0)
     options.rounds = options.rounds or (1 if options.short else 3)
     runtimes = set_up(options.cache)
+    if options.prepare:
+        return 0
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     print("| | version | import, ms | with the detector, ms | installed, MB |")
     print("| --- | --- | --- | --- | --- |")

@@ -40,6 +40,13 @@ def run(*command: str | Path, **environment: str) -> None:
         sys.exit(done.returncode)
 
 
+def pip_install(*arguments: str | Path) -> None:
+    """Install by pip; once more where that fails, as a download may break off."""
+    command = (BIN / "python", "-m", "pip", "install", "-qq", *arguments)
+    if subprocess.run([str(part) for part in command], cwd=ROOT, check=False).returncode:
+        run(*command)
+
+
 def make_environment() -> None:
     if not (BIN / "pip").exists() and not (BIN / "pip.exe").exists():
         try:
@@ -49,7 +56,7 @@ def make_environment() -> None:
                 "this Python can't make a virtual environment; on Debian and Ubuntu:\n"
                 "    apt-get install python3-venv"
             )
-    run(BIN / "python", "-m", "pip", "install", "-qq", "build")
+    pip_install("build")
 
 
 def install_wheel() -> None:
@@ -67,10 +74,9 @@ def install_wheel() -> None:
         print(log.read_text(encoding="utf-8"), file=sys.stderr)
         sys.exit(built.returncode)
     (wheel,) = DIST.glob("*.whl")
-    pip = (BIN / "python", "-m", "pip", "install", "-qq")
-    run(*pip, f"{wheel}[test]")
+    pip_install(f"{wheel}[test]")
     # The version stays while the code changes, so pip has to be told.
-    run(*pip, "--force-reinstall", "--no-deps", wheel)
+    pip_install("--force-reinstall", "--no-deps", wheel)
 
 
 def main(arguments: list[str]) -> None:

@@ -22,17 +22,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = ("tests/core/test_mistakes.py", "tests/streams/test_mistakes.py")
 
 MEMORY = 4 << 30
-"""Bytes of address space: a mutated tree may well leak."""
-PATIENCE = 60.0
+"""Bytes of address space of each process: a mutated tree may well leak."""
+AT_ONCE = 2 * min(4, os.cpu_count() or 1)
+"""Mistakes at a time: their tests wait for much of the time for what doesn't come."""
+PATIENCE = 120.0
 """Seconds that a line's tests may take."""
 BOUND = "3.0"
-"""Seconds that its tests wait for what doesn't come, instead of ten."""
+"""Seconds that tests of a mistake wait for what doesn't come, instead of half a minute."""
 
 Edit = tuple[str, str, str]
 """A file below ``bargein/``, the text in it, and the mistake."""
@@ -457,7 +460,7 @@ MISTAKES: list[tuple[int, str, Sequence[Edit]]] = [
 
 
 def limit_memory() -> None:
-    """Run in the child: a leak must not take the machine along."""
+    """Limit whatever is started from here on: a leak must not take the machine along."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
@@ -472,7 +475,6 @@ def run_tests(tree: Path, lines: Iterable[int], patience: float) -> tuple[set[st
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        preexec_fn=limit_memory,
     )
     try:
         output, _ = process.communicate(timeout=patience)
@@ -498,23 +500,33 @@ def copy_tree(into: Path) -> Path:
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "setup.cfg", "README.md"):
         shutil.copy(ROOT / name, tree / name)
+    return tree
+
+
+def be_impatient(tree: Path) -> None:
+    """Have the tests wait for less: what doesn't come now is a mistake that was noticed."""
     servers = tree / "bargein" / "testing" / "sockets.py"
     text, count = re.subn(r"^BOUND = .*$", f"BOUND = {BOUND}", servers.read_text(), flags=re.M)
     if count != 1:
         sys.exit(f"{servers}: expected one line that sets BOUND, found {count}")
     servers.write_text(text)
-    return tree
 
 
-def make(tree: Path, edits: Iterable[Edit]) -> dict[Path, str]:
-    """Make a mistake; return the files' texts as they were."""
-    before: dict[Path, str] = {}
-    for edit in edits:
-        path = tree / "bargein" / edit[0]
-        text = path.read_text(encoding="utf-8")
-        before.setdefault(path, text)
-        path.write_text(mistaken(text, edit), encoding="utf-8")
-    return before
+def try_mistake(line: int, edits: Iterable[Edit]) -> set[str]:
+    """Make a mistake in a copy of the tree; return which of its line's tests failed."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = copy_tree(Path(folder))
+        be_impatient(tree)
+        for edit in edits:
+            path = tree / "bargein" / edit[0]
+            path.write_text(mistaken(path.read_text(encoding="utf-8"), edit), encoding="utf-8")
+        return run_tests(tree, [line], PATIENCE)[1]
+
+
+def try_none(lines: set[int]) -> tuple[set[str], set[str]]:
+    """Run the lines' tests without any mistake; return those that ran, and those that failed."""
+    with tempfile.TemporaryDirectory() as folder:
+        return run_tests(copy_tree(Path(folder)), lines, len(lines) * PATIENCE)
 
 
 def mistaken(text: str, edit: Edit) -> str:
@@ -532,23 +544,20 @@ def mistaken(text: str, edit: Edit) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Try the mistakes of some lines, or of all; print a table."""
+    limit_memory()
     wanted = {int(each) for each in arguments} or {line for line, _, _ in MISTAKES}
-    faults: list[str] = []
-    with tempfile.TemporaryDirectory() as folder:
-        tree = copy_tree(Path(folder))
-        blind, failed = run_tests(tree, wanted, len(wanted) * PATIENCE)
-        faults += [f"{name} fails without any mistake" for name in sorted(failed)]
-        for line, what, edits in MISTAKES:
-            if line not in wanted:
-                continue
+    chosen = [mistake for mistake in MISTAKES if mistake[0] in wanted]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        none = pool.submit(try_none, wanted)
+        tries = [pool.submit(try_mistake, line, edits) for line, _, edits in chosen]
+        blind, failed = none.result()
+        faults = [f"{name} fails without any mistake" for name in sorted(failed)]
+        for (line, what, _), tried in zip(chosen, tries, strict=True):
             try:
-                before = make(tree, edits)
+                failed = tried.result()
             except LookupError as error:
                 faults.append(f"line {line}, {what}: {error}")
                 continue
-            _, failed = run_tests(tree, [line], PATIENCE)
-            for path, text in before.items():
-                path.write_text(text, encoding="utf-8")
             blind -= failed
             if not failed:
                 faults.append(f"line {line}: no test notices that {what}")

@@ -1,19 +1,26 @@
 #!/usr/bin/env bash
 # Look at the built documentation in a real browser (headless Chromium), narrow and wide.
+# By hand: bash .ci/run 1, which builds it, and WORK=$(mktemp -d) bash .ci/peers/browser.sh.
 set -uo pipefail
-wheel=$1
-python3 -m venv "$WORK/venv"
-if ! "$WORK/venv/bin/pip" install -qq 'playwright>=1.40' "$wheel[docs]"; then
-    echo 'SKIPPED browser: pip could not install playwright'
-    exit 0
-fi
-if ! command -v chromium >/dev/null; then
-    if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+site=docs/_build/html
+
+prepare() {
+    python3 -m venv "$WORK/venv" || return
+    if ! bash .ci/again "$WORK/venv/bin/pip" install -qq 'playwright>=1.40'; then
+        echo 'SKIPPED browser: pip could not install playwright'
+        return 77
+    fi
+    command -v chromium >/dev/null && return
+    if ! { apt-get update -qq && bash .ci/again env DEBIAN_FRONTEND=noninteractive \
         apt-get install -qq -y --no-install-recommends chromium; } >"$WORK/apt.log" 2>&1; then
         echo 'SKIPPED browser: apt-get could not install chromium'
-        exit 0
+        return 77
     fi
-fi
-"$WORK/venv/bin/sphinx-build" -q -W -b html docs "$WORK/site" &&
-    "$WORK/venv/bin/python" scripts/look_at_site.py "$WORK/site" --browser "$(command -v chromium)" \
+}
+
+try() {
+    "$WORK/venv/bin/python" scripts/look_at_site.py "$site" --browser "$(command -v chromium)" \
         --pictures "$WORK/pictures"
+}
+
+for part in ${2:-prepare try}; do "$part" || exit; done

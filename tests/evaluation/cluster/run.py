@@ -1,6 +1,6 @@
 """An evaluation over a cluster is the serial one, though a worker is killed in mid-work.
 
-``python run.py dask|ray FOLDER``, from the checkout; see ``.ci/peers/dask.sh``.
+``python run.py dask|ray FOLDER``, from the checkout; see ``.ci/peers/clusters.sh``.
 """
 
 from __future__ import annotations
