@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bargein.testing.sockets import BOUND, raw_listener
+from bargein.testing.sockets import BOUND
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "hosting.md").read_text(encoding="utf-8")
@@ -28,13 +28,13 @@ def _block(name: str) -> str:
 
 
 def _command(name: str, port: str) -> tuple[list[str], dict[str, str]]:
-    """The block's command with its variables; 8780, or nothing said of a port, made ``port``."""
+    """The block's command with its variables; 8780 made ``port``, and a server finds its own."""
     words = shlex.split(_block(name).replace(PORT, port))
     variables = dict(word.split("=", 1) for word in words if re.fullmatch(r"[A-Z_]+=.*", word))
     words = words[words.index("bargein") :]
     command = [sys.executable, "-m", *words]
     if words[1] == "serve":
-        command += ["--port", port]
+        command += ["--port", "0"]
     return command, variables
 
 
@@ -46,9 +46,7 @@ def _environment(variables: dict[str, str]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _served(name: str) -> Iterator[tuple[str, dict[str, str]]]:
-    with raw_listener() as probe:
-        port = str(probe.getsockname()[1])
-    command, variables = _command(name, port)
+    command, variables = _command(name, "0")
     with subprocess.Popen(
         command,
         cwd=ROOT,
@@ -61,8 +59,7 @@ def _served(name: str) -> Iterator[tuple[str, dict[str, str]]]:
             assert server.stdout is not None
             line = server.stdout.readline().strip()
             assert line.startswith("bargein serves local on http://")
-            assert line.endswith(port)
-            yield port, variables
+            yield line.rpartition(":")[2], variables
         finally:
             server.terminate()
             assert server.wait(BOUND) == 0
