@@ -154,7 +154,7 @@ MISTAKES: list[tuple[int, str, Sequence[Edit]]] = [
         "no probabilities are an error",
         [
             (
-                "wire/fields.py",
+                "wire/probabilities.py",
                 "    if value is None:\n        return NO_PROBABILITIES, None\n",
                 '    if value is None:\n        return NO_PROBABILITIES, "missing"\n',
             )
@@ -282,8 +282,8 @@ MISTAKES: list[tuple[int, str, Sequence[Edit]]] = [
         [
             (
                 "core/dispatch.py",
-                "        if slots.free:\n            return True\n",
-                "        return True\n",
+                "        if slots is None or (not slots.free and not self._make_room(slots)):\n",
+                "        if slots is None:\n",
             )
         ],
     ),

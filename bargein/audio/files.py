@@ -154,7 +154,8 @@ def write_wav(path: _Path, samples: npt.NDArray[np.int16], sample_rate: int) -> 
             f"got samples of {samples.dtype} and shape {samples.shape}, expected int16 of shape "
             f"(n,) or (n, num_channels)"
         )
-    with wave.open(os.fspath(path), "wb") as file:
+    # Opened here: `wave` trips over itself where it can't open a file.
+    with open(path, "wb") as raw, wave.open(raw, "wb") as file:
         file.setnchannels(1 if samples.ndim == 1 else samples.shape[1])
         file.setsampwidth(2)
         file.setframerate(sample_rate)

@@ -32,7 +32,9 @@ class StereoRecorder:
         self._lock = threading.Lock()
         self._agent = np.zeros(0, np.int16)
         self._left = MAX_SECONDS * format.sample_rate
-        self._file = wave.open(str(path), "wb")  # noqa: SIM115 - closed by close()
+        # Opened here: `wave` trips over itself where it can't open a file.
+        self._raw = path.open("wb")
+        self._file = wave.open(self._raw, "wb")  # noqa: SIM115 - closed by close()
         self._file.setnchannels(2)
         self._file.setsampwidth(2)
         self._file.setframerate(format.sample_rate)
@@ -59,4 +61,7 @@ class StereoRecorder:
         """Finish the file; more than once does no harm."""
         with self._lock:
             self._open = False
-            self._file.close()
+            try:
+                self._file.close()
+            finally:
+                self._raw.close()

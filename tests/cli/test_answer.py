@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import io
 import re
 import socket
@@ -240,6 +241,14 @@ def test_a_recording_ends_where_the_disk_does(tmp_path: Path) -> None:
     recorder.close()
     with open_recording(tmp_path / "call.wav") as recording:
         assert recording.frames == 160
+
+
+def test_a_recording_that_cannot_be_made(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        StereoRecorder(tmp_path / "nowhere" / "call.wav", AudioFormat(8000))
+    with pytest.raises(OSError, match="No such file"):
+        write_wav(tmp_path / "nowhere" / "call.wav", np.zeros(80, np.int16), 8000)
+    gc.collect()  # of what was half made nothing complains
 
 
 @pytest.mark.parametrize(
