@@ -73,6 +73,7 @@ class CallDriver:
         self.judge = judge
         self.done = False
         self._host = host
+        self._pool = pool
         self._lane = Lane(pool, width)
         self._calls: dict[int, Call] = {}
         self._news: deque[News] = deque()
@@ -112,8 +113,11 @@ class CallDriver:
         """See :class:`~bargein.drivers.protocol.Driver`, here and below."""
 
     def send(self, window: Window, now: float) -> None:
-        call, function = self.make_call(window)
-        self._calls[window.id] = call
+        self.submit(*self.make_call(window), now)
+
+    def submit(self, call: Call, function: Callable[[], Prediction], now: float) -> None:
+        """Have a thread of the pool make a call, as soon as one is free."""
+        self._calls[call.window_id] = call
         self._look = now + HAND_OVER
         call.job = self._lane.submit(lambda: self._run(call, function))
 

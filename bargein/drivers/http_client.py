@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,16 @@ from bargein.errors import APIConnectionError, APIError, APITimeoutError
 from bargein.wire.http import CONTENT_TYPE, InterruptionResponse, decode_reply, request_target
 
 from .http_adapter import Adapter, HttpRequest
-from .http_kept import KeptConnection, host_of, read_limited, request_head
+from .http_exchange import Exchange
+from .http_kept import KeptConnection, host_of, read_limited, request_head, request_headers
 from .proxies import check_proxy
 
 __all__ = ["USER_AGENT", "HttpClient"]
 
 USER_AGENT = f"bargein/{__version__}"
+
+_FAULTS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+"""What is put into this library's words."""
 
 
 class HttpClient:
@@ -58,6 +63,8 @@ class HttpClient:
         self._host = host_of(base_url)
         self._plain = True
         """Whether replies are of the kind that is read by ourselves, as far as is known."""
+        self._known: tuple[int, str | None, bytes] | None = None
+        """A request's length and token, and the headers that these lead to."""
         self._closed = False
 
     def judge(
@@ -76,23 +83,125 @@ class HttpClient:
         if self._proxy_fault is not None:
             raise APIConnectionError(self._proxy_fault, retryable=False)
         url = request_target(self._base_url, threshold, min_frames, window_id)
-        body = np.ascontiguousarray(samples, dtype="<i2").data.cast("B")
-        started = time.monotonic()
+        body = _bytes_of(samples)
+        return self._ask(
+            request, window_id, time.monotonic(), lambda: self._post(request, url, body)
+        )
+
+    def _ask(
+        self,
+        request: HttpRequest,
+        window_id: int,
+        started: float,
+        exchange: Callable[[], tuple[int, Any, bytes]],
+    ) -> InterruptionResponse:
+        """Make an exchange on this thread and return what its reply says, or raise why not."""
         try:
             with request:
-                status, headers, reply = self._post(request, url, body)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._explain(error, request, time.monotonic() - started) from error
+                reply = exchange()
+        except _FAULTS as error:
+            raise self._explain(error, request.aborted, started) from error
         if request.aborted:  # in the middle of what may look like a reply
-            raise self._explain(TimeoutError(), request, time.monotonic() - started)
-        return decode_reply(
-            status,
-            headers,
-            reply,
+            raise self._explain(TimeoutError(), True, started)
+        return _decode(reply, window_id, started)
+
+    # --- without a thread -------------------------------------------------------------------
+
+    def begin(
+        self,
+        window_id: int,
+        samples: npt.NDArray[np.int16],
+        *,
+        threshold: float | None,
+        min_frames: int,
+        now: float,
+    ) -> Exchange | None:
+        """Return a request as :meth:`judge` makes it, to be gone on with; blocks nowhere.
+
+        ``None``: no connection is there for it, and :meth:`judge` makes one. When it is over it is
+        to be given to :meth:`conclude`, or :meth:`resume` where it needs a thread; until then
+        :meth:`drop` ends it.
+        """
+        if not self._plain or self._proxy_fault is not None:
+            return None
+        url = request_target(self._base_url, threshold, min_frames, window_id)
+        body = _bytes_of(samples)
+        try:
+            head = self._head(Adapter.target(url), len(body))
+        except ValueError:  # judge() says what is wrong with it
+            return None
+        found = self._take_kept()
+        if found is None:
+            return None
+        adapter, kept = found
+        return Exchange(
+            adapter,
+            kept,
             window_id=window_id,
-            round_trip=time.monotonic() - started,
-            now=time.time(),
+            url=url,
+            head=head,
+            body=body,
+            timeout=self._timeout,
+            now=now,
         )
+
+    def _take_kept(self) -> tuple[Adapter, KeptConnection] | None:
+        """Take a connection that can serve, the one used last first."""
+        passed = []
+        found = None
+        while found is None and (adapter := self._take_idle()) is not None:
+            kept = adapter.take_kept()
+            if kept is None:
+                passed.append(adapter)
+            else:
+                found = adapter, kept
+        for adapter in passed:
+            self._give_back(adapter)
+        return found
+
+    def conclude(self, exchange: Exchange) -> InterruptionResponse:
+        """Return what the reply says. Raises an :class:`~bargein.errors.APIError`."""
+        try:
+            if exchange.error is not None:
+                raise exchange.error
+            reply = exchange.kept.end(exchange.reply)
+        except _FAULTS as error:
+            raise self._explain(error, False, exchange.started) from error
+        finally:
+            self._release(exchange)
+        return _decode(reply, exchange.window_id, exchange.started)
+
+    def resume(self, request: HttpRequest, exchange: Exchange) -> InterruptionResponse:
+        """Do what is left of an exchange that needs a thread; blocks. Raises as :meth:`judge`."""
+        call = self._ask_anew if exchange.lost else self._read_on
+        return self._ask(
+            request, exchange.window_id, exchange.started, lambda: call(request, exchange)
+        )
+
+    def _ask_anew(self, request: HttpRequest, exchange: Exchange) -> tuple[int, Any, bytes]:
+        self._release(exchange)
+        return self._exchange(request, exchange.url, exchange.body, anew=True)
+
+    def _read_on(self, request: HttpRequest, exchange: Exchange) -> tuple[int, Any, bytes]:
+        request.adopt(exchange.kept.sock, reused=True)
+        try:
+            return exchange.kept.end(exchange.reply)
+        finally:
+            request.finish()
+            self._release(exchange)
+
+    def drop(self, exchange: Exchange) -> None:
+        """End an exchange that nobody waits for any more; its connection is closed."""
+        exchange.kept.close()
+        self._release(exchange)
+
+    def _release(self, exchange: Exchange) -> None:
+        if not exchange.kept.plain:
+            self._plain = False
+        exchange.adapter.give_back(exchange.kept)
+        self._give_back(exchange.adapter)
+
+    # --- on a thread ------------------------------------------------------------------------
 
     def _post(self, request: HttpRequest, url: str, body: memoryview) -> tuple[int, Any, bytes]:
         try:
@@ -124,7 +233,7 @@ class HttpClient:
     ) -> tuple[int, Any, bytes]:
         request.adopt(kept.sock, reused=True)
         try:
-            head = request_head(adapter.target(url), self._host, self._headers(len(body)))
+            head = self._head(adapter.target(url), len(body))
             return kept.exchange(head, body)
         finally:
             request.finish()  # before it serves another, or is closed and its number another's
@@ -147,25 +256,30 @@ class HttpClient:
         # twice the cost of the request itself, and another's credentials in the place of ours.
         prepared = requests.PreparedRequest()
         prepared.method, prepared.url, prepared.body = "POST", url, body
-        prepared.headers = CaseInsensitiveDict(self._headers(len(body)))
+        prepared.headers = CaseInsensitiveDict(_headers(len(body), self._take_token()))
         prepared.hooks = default_hooks()
         return prepared
 
-    def _headers(self, length: int) -> dict[str, str]:
-        headers = {
-            "Content-Type": CONTENT_TYPE,
-            "Content-Length": str(length),
-            "User-Agent": USER_AGENT,
-            "Accept": "application/json",
-        }
-        if self._token is not None:
-            headers["Authorization"] = f"Bearer {self._token.token(now=time.time())}"
-        return headers
+    def _head(self, target: str, length: int) -> bytes:
+        """A request's head. Its headers are mostly those of the one before, so they are kept."""
+        token = self._take_token()
+        known = self._known
+        if known is None or known[:2] != (length, token):
+            headers = request_headers(self._host, _headers(length, token))
+            self._known = known = length, token, headers
+        return request_head(target, known[2])
+
+    def _take_token(self) -> str | None:
+        return None if self._token is None else self._token.token(now=time.time())
 
     def _take_adapter(self) -> Adapter:
+        idle = self._take_idle()
+        if self._closed:
+            raise APIConnectionError("the detector was closed", retryable=False)
+        return Adapter(self._tls) if idle is None else idle
+
+    def _take_idle(self) -> Adapter | None:
         with self._lock:
-            if self._closed:
-                raise APIConnectionError("the detector was closed", retryable=False)
             if self._process != os.getpid():
                 # After a fork the kept connections are the parent's: two processes that talk on
                 # one would read each other's replies.
@@ -173,7 +287,7 @@ class HttpClient:
                     adapter.close()
                 self._process, self._idle = os.getpid(), []
             # The one used last: its connection is the least likely to have been closed.
-            return self._idle.pop() if self._idle else Adapter(self._tls)
+            return self._idle.pop() if self._idle else None
 
     def _give_back(self, adapter: Adapter) -> None:
         with self._lock:
@@ -182,9 +296,10 @@ class HttpClient:
                 return
         adapter.close()
 
-    def _explain(self, error: Exception, request: HttpRequest, took: float) -> APIError:
+    def _explain(self, error: Exception, aborted: bool, started: float) -> APIError:
         """Turn what requests, urllib3 or the system raised into this library's words."""
-        if request.aborted:
+        if aborted:
+            took = time.monotonic() - started
             return APITimeoutError(f"no reply within {took:.2f} s; the request was aborted")
         where = self._base_url
         if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)):
@@ -213,6 +328,27 @@ class HttpClient:
             adapters, self._idle = self._idle, []
         for adapter in adapters:
             adapter.close()
+
+
+def _headers(length: int, token: str | None) -> dict[str, str]:
+    headers = {
+        "Content-Type": CONTENT_TYPE,
+        "Content-Length": str(length),
+        "User-Agent": USER_AGENT,
+        "Accept": "application/json",
+    }
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    return headers
+
+
+def _bytes_of(samples: npt.NDArray[np.int16]) -> memoryview:
+    return np.ascontiguousarray(samples, dtype="<i2").data.cast("B")
+
+
+def _decode(reply: tuple[int, Any, bytes], window_id: int, started: float) -> InterruptionResponse:
+    round_trip = time.monotonic() - started
+    return decode_reply(*reply, window_id=window_id, round_trip=round_trip, now=time.time())
 
 
 def _proxy_fault(url: str) -> str | None:

@@ -23,13 +23,23 @@ import urllib3
 
 from bargein.errors import ProtocolError
 
-__all__ = ["MAX_REPLY", "KeptConnection", "host_of", "request_head"]
+__all__ = [
+    "MAX_REPLY",
+    "READ",
+    "Arriving",
+    "KeptConnection",
+    "host_of",
+    "request_head",
+    "request_headers",
+]
 
 MAX_REPLY = 1 << 20
 """Bytes. A reply's probabilities take some 2 KB; a megabyte isn't one."""
 
 _MAX_HEAD = 1 << 16  # bytes; what http.client allows a single line
-_READ = 1 << 14  # bytes asked of the socket at a time: a reply comes in one piece
+READ = 1 << 14
+"""Bytes asked of the socket at a time: a reply comes in one piece."""
+
 _END = b"\r\n\r\n"
 _BARE_END = re.compile(rb"\n\r?\n")  # there are servers that end lines by \n alone
 
@@ -43,13 +53,22 @@ def host_of(url: str) -> str:
     return host if parts.port in (None, default) else f"{host}:{parts.port}"
 
 
-def request_head(target: str, host: str, headers: dict[str, str]) -> bytes:
-    """The request's head as bytes; ``target`` begins with a slash. Raises ``ValueError``."""
-    lines = [f"POST {target} HTTP/1.1", f"Host: {host}", "Accept-Encoding: identity"]
+def request_headers(host: str, headers: dict[str, str]) -> bytes:
+    """All of a request's head but its first line, as bytes. Raises ``ValueError``."""
+    lines = [f"Host: {host}", "Accept-Encoding: identity"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
+    return _line(*lines, "", "")
+
+
+def request_head(target: str, headers: bytes) -> bytes:
+    """A request's head; ``target`` begins with a slash. Raises ``ValueError``."""
+    return _line(f"POST {target} HTTP/1.1", "") + headers
+
+
+def _line(*lines: str) -> bytes:
     if not all(line.isascii() and line.isprintable() for line in lines):
         raise ValueError("a header holds what no header may")  # it isn't shown: it may be a secret
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+    return "\r\n".join(lines).encode("ascii")
 
 
 class KeptConnection:
@@ -62,6 +81,8 @@ class KeptConnection:
         """Whether another request may follow."""
         self.plain = True
         """Whether the last reply was of the kind that is read here."""
+        self._timeout: float | None = self.sock.gettimeout()
+        self._blocks = True
         self._poll = select.poll()
         self._poll.register(self.sock, select.POLLIN)
 
@@ -83,32 +104,36 @@ class KeptConnection:
         Raises ``requests.ConnectionError`` where the connection turns out to be closed before a
         byte of the reply came, ``OSError``, urllib3's errors and ``ProtocolError``.
         """
-        self.reusable = False  # until all of the reply is read
+        self.begin(blocking=True)
+        reply = Arriving()
         try:
             self._send(head, body)
-            data = self.sock.recv(_READ)
+            data = self.sock.recv(READ)
         except TimeoutError:
             raise
         except OSError as error:
             raise requests.ConnectionError(error) from error
         if not data:
             raise requests.ConnectionError("the server closed the connection")
-        while (end := data.find(_END)) < 0 and len(data) < _MAX_HEAD and not _BARE_END.search(data):
-            data += self._more()
-        found = _plain(data[:end]) if end >= 0 else None
-        if found is None:
+        while not reply.take(data):
+            data = self._more()
+        return self.end(reply)
+
+    def begin(self, *, blocking: bool) -> None:
+        """Take the connection for a request; no other may follow until :meth:`end`."""
+        self.reusable = False
+        if blocking is not self._blocks:
+            self.sock.settimeout(self._timeout if blocking else 0.0)
+            self._blocks = blocking
+
+    def end(self, reply: Arriving) -> tuple[int, Any, bytes]:
+        """Return a reply's status, headers and body. Blocks where it is unusual, to read it."""
+        if reply.unusual:
             self.plain = False
-            return self._read_unusual(data)
-        status, headers, length = found
-        if length > MAX_REPLY:
-            raise ProtocolError(f"the reply is larger than {MAX_REPLY} bytes; it was not read")
-        start = end + len(_END)
-        while len(data) - start < length:
-            data += self._more()
-        self.reusable = (
-            len(data) - start == length and headers.get("connection", "").lower() != "close"
-        )
-        return status, headers, data[start : start + length]
+            self.begin(blocking=True)
+            return self._read_unusual(reply.data)
+        self.reusable = reply.ends_well
+        return reply.status, reply.headers, reply.body
 
     def _send(self, head: bytes, body: memoryview) -> None:
         if isinstance(self.sock, ssl.SSLSocket):
@@ -121,7 +146,7 @@ class KeptConnection:
             self.sock.sendall(body[sent - len(head) :])
 
     def _more(self) -> bytes:
-        data = self.sock.recv(_READ)
+        data = self.sock.recv(READ)
         if not data:
             raise urllib3.exceptions.ProtocolError("the connection ended inside the reply")
         return data
@@ -144,6 +169,54 @@ class KeptConnection:
             return raw.status, response.headers, read_limited(response)
         finally:
             response.close()
+
+
+class Arriving:
+    """A reply of the plain kind that comes in pieces. Another kind is *unusual* from when it is
+    known to be.
+    """
+
+    def __init__(self) -> None:
+        self.data = b""
+        """All that came."""
+        self.unusual = False
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        """By lower-case names."""
+        self._start: int | None = None
+        self._end = 0
+
+    def take(self, data: bytes) -> bool:
+        """Take what came; return whether the reply is whole, or unusual.
+
+        Raises ``ProtocolError`` for one that is too large.
+        """
+        self.data = data = self.data + data if self.data else data
+        if self._start is None:
+            end = data.find(_END)
+            if end < 0 and len(data) < _MAX_HEAD and not _BARE_END.search(data):
+                return False
+            found = _plain(data[:end]) if end >= 0 else None
+            if found is None:
+                self.unusual = True
+                return True
+            self.status, self.headers, length = found
+            if length > MAX_REPLY:
+                raise ProtocolError(f"the reply is larger than {MAX_REPLY} bytes; it was not read")
+            self._start = end + len(_END)
+            self._end = self._start + length
+        return len(data) >= self._end
+
+    @property
+    def body(self) -> bytes:
+        """A whole reply's body."""
+        return self.data[self._start : self._end]
+
+    @property
+    def ends_well(self) -> bool:
+        """Whether another request may follow a whole reply on its connection."""
+        closes = self.headers.get("connection", "").lower() == "close"
+        return len(self.data) == self._end and not closes
 
 
 def read_limited(response: Any) -> bytes:

@@ -105,6 +105,9 @@ class Pool:
         self._ready: deque[Lane] = deque()
         self._threads: set[threading.Thread] = set()
         self._waiting = 0
+        self._running = 0
+        self._places = 0
+        """Of the jobs that may run, those that are done elsewhere: see :meth:`take_place`."""
         self._borrowed = 0
         self._short = False
         """Whether the system gave no thread when one was wanted last."""
@@ -152,6 +155,29 @@ class Pool:
         with self._lock:
             self._borrowed -= 1
 
+    def take_place(self) -> bool:
+        """Count something that needs no thread as one of the pool's jobs; False: too many run.
+
+        Until :meth:`free_place`.
+        """
+        with self._lock:
+            if self._is_busy:
+                return False
+            self._places += 1
+            return True
+
+    def free_place(self) -> None:
+        """What was counted is done."""
+        with self._lock:
+            self._places -= 1
+            if self._ready:
+                self._find_thread()
+
+    @property
+    def _is_busy(self) -> bool:
+        """Whether as many jobs run as may; the lock is held."""
+        return self._running - self._borrowed + self._places >= self.size
+
     @property
     def _is_full(self) -> bool:
         """Whether no thread may be added; the lock is held."""
@@ -192,10 +218,14 @@ class Pool:
         while lane.running + lane.queued < lane.width and lane.queued < len(lane.jobs):
             lane.queued += 1
             self._ready.append(lane)
-            if self._waiting >= len(self._ready):  # one for each, though some haven't woken yet
-                self._work.notify()
-            elif not self._is_full and not self._short:
-                self._start_thread()
+            self._find_thread()
+
+    def _find_thread(self) -> None:
+        """Wake a thread for a lane in line, or start one; the lock is held."""
+        if self._waiting >= len(self._ready):  # one for each, though some haven't woken yet
+            self._work.notify()
+        elif not self._is_full and not self._short:
+            self._start_thread()
 
     def _start_thread(self) -> None:
         name = f"{self.name}-{next(self._numbers)}"
@@ -228,19 +258,21 @@ class Pool:
             del job, taken  # a waiting thread must keep no window alive
             with self._lock:
                 lane.running -= 1
+                self._running -= 1
                 self._offer(lane)
             del lane
 
     def _take(self) -> tuple[Lane, Job] | None:
         """Wait for a job; None when this thread is to end. The lock is held."""
         while True:
-            while self._ready:
+            while self._ready and not self._is_busy:
                 lane = self._ready.popleft()
                 lane.queued -= 1
                 if lane.jobs:
                     job = lane.jobs.popleft()
                     job.taken = True
                     lane.running += 1
+                    self._running += 1
                     return lane, job
             if self._stopped or len(self._threads) - self._borrowed > self.size:
                 return None

@@ -12,7 +12,13 @@ import pytest
 import requests
 import urllib3
 
-from bargein.drivers.http_kept import MAX_REPLY, KeptConnection, host_of, request_head
+from bargein.drivers.http_kept import (
+    MAX_REPLY,
+    KeptConnection,
+    host_of,
+    request_head,
+    request_headers,
+)
 from bargein.errors import ProtocolError
 from bargein.testing.sockets import BOUND
 
@@ -71,15 +77,17 @@ def test_the_host_header(url: str, host: str) -> None:
 
 
 def test_the_head_of_a_request() -> None:
-    head = request_head("/a?b=1", "example.com", {"Content-Length": "4"})
+    head = request_head("/a?b=1", request_headers("example.com", {"Content-Length": "4"}))
     assert head == (
         b"POST /a?b=1 HTTP/1.1\r\nHost: example.com\r\nAccept-Encoding: identity\r\n"
         b"Content-Length: 4\r\n\r\n"
     )
     for value in ("b\r\nC: d", "b\0", "ü", "例"):
         with pytest.raises(ValueError, match="no header may") as caught:
-            request_head("/", "example.com", {"A": value})
+            request_headers("example.com", {"A": value})
         assert value not in str(caught.value)
+        with pytest.raises(ValueError, match="no header may"):
+            request_head(value, b"")
 
 
 def test_a_plain_reply(pair: Pair) -> None:

@@ -272,3 +272,26 @@ def test_none_is_borrowed_where_no_thread_can_be_had(
     assert not pool.borrow(lambda: called.append(1))
     pool.call(lambda: called.append(2))
     assert called == [2]
+
+
+def test_what_needs_no_thread_counts_as_a_job(pools: Make) -> None:
+    pool = pools(2)
+    done = queue.SimpleQueue[str]()
+    assert pool.take_place()
+    gate, _ = running(Lane(pool))
+    waits = Lane(pool).submit(lambda: done.put("done"))
+    assert not pool.take_place()
+    assert not waits.taken
+    pool.free_place()
+    assert done.get(timeout=BOUND) == "done"
+    gate.go.set()
+
+
+def test_a_place_that_comes_free_may_need_a_new_thread(pools: Make) -> None:
+    pool = pools(1, idle=0.0)
+    done = queue.SimpleQueue[str]()
+    assert pool.take_place()
+    job = Lane(pool).submit(lambda: done.put("done"))
+    assert not job.taken
+    pool.free_place()
+    assert done.get(timeout=BOUND) == "done"
