@@ -99,15 +99,18 @@ class HttpDriver(CallDriver):
         """Return a request that takes no thread, if that can be."""
         if not self._pool.take_place():
             return None
-        exchange = self._client.begin(
-            window.id,
-            window.samples,
-            threshold=window.threshold,
-            min_frames=window.min_frames,
-            now=now,
-        )
-        if exchange is None:
-            self._pool.free_place()
+        exchange = None
+        try:
+            exchange = self._client.begin(
+                window.id,
+                window.samples,
+                threshold=window.threshold,
+                min_frames=window.min_frames,
+                now=now,
+            )
+        finally:
+            if exchange is None:
+                self._pool.free_place()
         return exchange
 
     def _go_on(self, exchange: Exchange, now: float) -> None:
