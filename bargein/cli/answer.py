@@ -102,9 +102,9 @@ def run(arguments: argparse.Namespace) -> int:
         port = arguments.port
         if port is None:
             port = _PORTS.get(arguments.network, _STREAMS_PORT)
+        stack.enter_context(_warnings())
         server = stack.enter_context(_server(arguments, agent.answer, port))
         stack.enter_context(_signals(stop))
-        stack.enter_context(_warnings())
         host, port = server.address[:2]
         print(f"bargein answers {arguments.network} on {host}:{port}", flush=True)
         while not stop.wait(0.5):

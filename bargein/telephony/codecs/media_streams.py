@@ -111,8 +111,8 @@ class MediaStream:
             return dialect.default
         name = text(told, "encoding").lower()
         encoding = dialect.encodings.get(name) if name else dialect.default.encoding
-        rate = integer(told, dialect.rate_field) or dialect.default.sample_rate
-        channels = integer(told, "channels") or 1
+        rate = self._number(told, dialect.rate_field, dialect.default.sample_rate)
+        channels = self._number(told, "channels", 1)
         if encoding is None or channels != 1:
             refuse(
                 f"{dialect.name}: got audio of encoding {short(name)} with {channels} channel(s), "
@@ -122,6 +122,15 @@ class MediaStream:
             return AudioFormat(rate, 1, encoding)
         except OptionError as exc:
             refuse(f"{dialect.name}: {exc}")
+
+    def _number(self, told: dict[str, Any], name: str, default: int) -> int:
+        """Return what the format says of itself; what it says nothing of is as usual."""
+        if told.get(name) in (None, ""):
+            return default
+        found = integer(told, name)
+        if found is None:
+            refuse(f"{self.dialect.name}: got {name} {short(told[name])}, expected a whole number")
+        return found
 
     def _media(self, fields: dict[str, Any]) -> list[Event]:
         dialect = self.dialect

@@ -341,6 +341,9 @@ def test_what_is_refused(dialect: Dialect, messages: list[Any], said: str) -> No
         ({"encoding": "opus"}, "encoding 'opus'"),
         ({"encoding": "audio/x-mulaw", "channels": 2}, "with 2 channel(s)"),
         ({"encoding": "audio/x-mulaw", "sampleRate": 4000}, "sample_rate must be"),
+        ({"encoding": "audio/x-mulaw", "sampleRate": -8000}, "got sampleRate -8000, expected a"),
+        ({"encoding": "audio/x-mulaw", "sampleRate": "8 kHz"}, "got sampleRate '8 kHz', expected"),
+        ({"encoding": "audio/x-mulaw", "channels": [1]}, "got channels [1], expected a whole"),
     ],
 )
 def test_audio_that_cant_be_read(fmt: dict[str, Any], said: str) -> None:
