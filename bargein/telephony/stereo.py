@@ -13,7 +13,10 @@ from bargein.audio import AudioFormat, decode
 __all__ = ["StereoRecorder"]
 
 MAX_SECONDS = 3600 * 4
-"""After so long it records no more: what is forgotten mustn't fill a disk (0.9 GB)."""
+"""After so long it records no more: what is forgotten mustn't fill a disk (0.9 GB at 16 kHz)."""
+
+MAX_FRAMES = (1 << 30) - 16
+"""Nor after so many samples of both sides: a WAV's length is told in 32 bits (4 bytes a frame)."""
 
 
 class StereoRecorder:
@@ -31,7 +34,7 @@ class StereoRecorder:
         self._format = format
         self._lock = threading.Lock()
         self._agent = np.zeros(0, np.int16)
-        self._left = MAX_SECONDS * format.sample_rate
+        self._left = min(MAX_SECONDS * format.sample_rate, MAX_FRAMES)
         # Opened here: `wave` trips over itself where it can't open a file.
         self._raw = path.open("wb")
         self._file = wave.open(self._raw, "wb")  # noqa: SIM115 - closed by close()

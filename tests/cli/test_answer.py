@@ -305,6 +305,17 @@ def test_a_line_that_is_never_quiet_gets_the_agent_back() -> None:
     assert floor.free(25.0)
 
 
+def test_a_recording_is_no_longer_than_a_wav_can_be(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("bargein.telephony.stereo.MAX_FRAMES", 200)
+    recorder = StereoRecorder(tmp_path / "call.wav", AudioFormat(192_000))
+    recorder.push(bytes(320), bytes(320), 0.0)
+    recorder.push(bytes(320), bytes(320), 0.0)
+    recorder.close()
+    assert (tmp_path / "call.wav").stat().st_size == 44 + 200 * 4
+
+
 def test_a_folder_for_recordings_that_cannot_be(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
