@@ -257,6 +257,8 @@ def main() -> None:
     measure("go on until the verdict", go_on, arguments, backend="local")
     finer = {"backend": "local", "detection_interval": 0.05}
     measure("the same, a window each 0.05 s", go_on, arguments, **finer)
+    eager = {"backend": "local-eager", "detection_interval": 0.05}
+    measure("the same, of the eager judge", go_on, arguments, **eager)
     measure("the same, threshold 0.2", go_on, arguments, backend="local", threshold=0.2)
     measure("the same, sustained speech", go_on, arguments, backend="local-sustained")
     measure("duck at once", duck, arguments, backend="local")

@@ -46,6 +46,9 @@ _LONGEST = 15.0
 _MOST_TOLD = 160
 """Characters that are shown of what a network tells of a call: two lines of a terminal."""
 
+_INTERVAL = 0.05
+"""Seconds between windows: half the usual wait for the next one, for a quarter more CPU."""
+
 _LOOK = 0.1
 """Seconds between looks at who has the floor."""
 
@@ -96,7 +99,9 @@ def run(arguments: argparse.Namespace) -> int:
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
         detector = stack.enter_context(
-            AdaptiveInterruptionDetector(backend=backend_of(arguments.backend))
+            AdaptiveInterruptionDetector(
+                backend=backend_of(arguments.backend), detection_interval=_INTERVAL
+            )
         )
         agent = DemoAgent(detector, arguments, stop=stop)
         port = arguments.port
