@@ -16,7 +16,9 @@ __all__ = ["run_fresh"]
 _HOME = str(Path(bargein.__file__).parents[1])
 
 
-def run_fresh(*arguments: str, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
+def run_fresh(
+    *arguments: str, timeout: float = 120.0, encoding: str | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run ``python *arguments`` away from the checkout; warnings are errors there too.
 
     The new process's output is returned as text; whether its exit code is right is the
@@ -30,6 +32,7 @@ def run_fresh(*arguments: str, timeout: float = 120.0) -> subprocess.CompletedPr
             env=environment,
             capture_output=True,
             text=True,
+            encoding=encoding,
             timeout=timeout,
             check=False,
         )

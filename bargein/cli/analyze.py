@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from typing import Any
@@ -18,6 +17,7 @@ from bargein.errors import OptionError
 
 from .exits import ExitCode
 from .judge import backend_of
+from .output import print_json
 from .progress import Progress
 from .settings import add_options_file, add_settings, read_backend, read_settings
 from .table import render
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     if plot is not None:
         plot(analysis, arguments.plot)
     if arguments.json:
-        print(json.dumps(analysis.to_dict(), indent=2, ensure_ascii=False))
+        print_json(analysis.to_dict())
     else:
         print(render(analysis), end="")
     return ExitCode.OK if analysis.error is None else _tell_failure(analysis, analysis.error)

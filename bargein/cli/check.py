@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 
 from bargein.detector import AdaptiveInterruptionDetector
@@ -12,6 +11,7 @@ from bargein.errors import OptionError
 
 from .exits import ExitCode
 from .judge import backend_of
+from .output import print_json
 
 __all__ = ["add_arguments", "run"]
 
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     ) as detector:
         report = detector.check(timeout=arguments.timeout)
     if arguments.json:
-        print(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
+        print_json(report.to_dict())
     else:
         print(report)
     if report.ok:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +28,7 @@ from bargein.evaluation.results import Results
 
 from .evaluation_table import render
 from .exits import ExitCode
+from .output import print_json
 from .settings import add_options_file, add_settings, read_backend, read_settings
 
 __all__ = [
@@ -182,7 +182,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.export is not None:
         _export(dataset, candidate, arguments)
     if arguments.json:
-        print(json.dumps(evaluation.to_dict(), indent=2, ensure_ascii=False))
+        print_json(evaluation.to_dict())
     else:
         print(render(evaluation), end="")
     return tell_failure(evaluation.results)

@@ -13,6 +13,8 @@ import attrs
 
 from bargein._version import __version__
 
+from .output import escape_what_cannot_be_printed
+
 __all__ = ["COMMANDS", "Command", "main"]
 
 
@@ -49,6 +51,8 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code (:class:`~bargein.cli.exits.ExitCode`)."""
+    if argv is None:  # a program of its own, whose output is ours
+        escape_what_cannot_be_printed()
     arguments = sys.argv[1:] if argv is None else list(argv)
     wanted = next((word for word in arguments if not word.startswith("-")), None)
     parser, modules = _parser(wanted)

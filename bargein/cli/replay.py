@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import Any
 
@@ -21,6 +20,7 @@ from bargein.recording import (
 
 from .exits import ExitCode
 from .judge import backend_of
+from .output import print_json
 from .settings import add_options_file, add_settings, given_settings, read_backend
 from .table import aligned, counted
 
@@ -103,7 +103,7 @@ def _tell_if_broken_off(recording: CallRecording, strict: bool) -> None:
 
 def _print(as_json: bool, plain: dict[str, Any], text: Any, found: Any) -> None:
     if as_json:
-        print(json.dumps(plain, ensure_ascii=False))
+        print_json(plain, indent=None)
     else:
         print(f"{plain['recording']} ({plain['stream_id']}, judged by {plain['model']})")
         print(text(found), end="\n\n")

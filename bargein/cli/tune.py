@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from bargein.analysis.options_file import write_options
 from bargein.analysis.output import check_folder
@@ -23,6 +22,7 @@ from .evaluate import (
     tell_failure,
 )
 from .evaluation_table import percent, render_problems
+from .output import print_json
 from .settings import add_options_file, add_settings
 from .table import aligned, counted
 
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         write_options(arguments.output, tuning.options())
     if arguments.json:
-        print(json.dumps(tuning.to_dict(), indent=2, ensure_ascii=False))
+        print_json(tuning.to_dict())
     else:
         print("\n".join([*_lines(tuning), *render_problems(tuning.problems)]))
         if arguments.output is not None:

@@ -165,11 +165,11 @@ def what_if(
     """Play a recording with other settings; return what becomes of each overlap.
 
     ``changes`` are fields of :class:`~bargein.core.InterruptionOptions`. ``backend`` judges all
-    windows anew, by its own threshold where ``changes`` has none; without one, recorded answers are
-    used, and an overlap that would have needed a
-    window which wasn't judged is ``unknown``. ``latency``: seconds that an answer takes; by
-    default the recorded median. Sentinels and audio come as they were recorded, for they don't
-    depend on verdicts; what a caller would have said to an agent that hadn't stopped, nobody knows.
+    windows anew, by its own threshold where ``changes`` has none. Without one, recorded answers are
+    used, and an overlap that would have needed a window which wasn't judged is ``unknown``.
+    ``latency``: seconds that an answer takes; by default the recorded median. Sentinels and audio
+    come as they were recorded, for they don't depend on verdicts; what a caller would have said to
+    an agent that hadn't stopped, nobody knows.
 
     Raises :class:`~bargein.errors.OptionError` for a setting that can't be.
     """

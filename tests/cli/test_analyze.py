@@ -230,13 +230,6 @@ def test_the_progress_bar_is_for_terminals() -> None:
     assert "100%" in empty.getvalue()
 
 
-def test_a_closed_output_is_none_of_our_business(
-    monkeypatch: pytest.MonkeyPatch, short: str
-) -> None:
-    monkeypatch.setattr(sys, "stdout", None)  # as after bargein … >&-
-    assert main(["analyze", short]) == 0
-
-
 def test_help_and_no_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert "analyze" in capsys.readouterr().out
