@@ -9,6 +9,7 @@ process was killed is there.
 from __future__ import annotations
 
 import datetime
+import errno
 import logging
 import os
 import queue
@@ -61,6 +62,8 @@ _NEVER_SAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 class Recorder:
     """Records calls, each into a folder of its own under ``folder``. Thread-safe.
+
+    ``broken_off`` counts the recordings that ended before their calls: the disk was full, or slow.
 
     Give it to any number of streams: ``detector.stream(recorder=Recorder("calls"))``. Closing it
     waits for the disk; without that, what is left is written when the interpreter exits.
@@ -115,12 +118,14 @@ class Recorder:
         self._queue: queue.SimpleQueue[tuple[_Folder, Any, int]] = queue.SimpleQueue()
         self._waiting = 0
         self._open = 0
+        self.broken_off = 0
         self._thread: threading.Thread | None = None
 
     def put(self, folder: _Folder, entry: Any, size: int) -> bool:
         """Have an entry written; False, and nothing is, if too much waits. Never blocks."""
         with self._lock:
             if self._waiting + size > MAX_WAITING:
+                self.broken_off += 1
                 return False
             self._waiting += size
             self._queue.put((folder, entry, size))
@@ -156,9 +161,10 @@ class Recorder:
         """Write until no call is recorded any more. On the recorder's thread."""
         while True:
             folder, entry, size = self._queue.get()
-            folder.write(entry)
+            wrote = folder.write(entry)
             with self._lock:
                 self._waiting -= size
+                self.broken_off += not wrote
                 if entry is _END:
                     self._open -= 1
                 if self._open == 0 and self._queue.empty():
@@ -255,16 +261,21 @@ class _Folder:
         self._tracks = {"caller": _Track(path, "caller"), "agent": _Track(path, "agent")}
         self._failed = False
 
-    def write(self, entry: Any) -> None:
-        """Write one entry; what can't be written ends the recording, nothing else."""
+    def write(self, entry: Any) -> bool:
+        """Write one entry; what can't be written ends the recording, nothing else.
+
+        Returns whether the recording goes on, or has been at its end before.
+        """
         if entry is _END:
             self._close()
         elif not self._failed:
             try:
                 self._write(entry)
-            except Exception:  # a full disk, as the system or soundfile puts it
+            except Exception as error:  # a full disk, as the system or soundfile puts it
                 self._failed = True
-                logger.exception("%s: the recording ends here", self.path)
+                logger.error("%s: the recording ends here: %s", self.path, error)
+                return False
+        return True
 
     def _write(self, entry: Any) -> None:
         if isinstance(entry, _Heard):
@@ -290,14 +301,20 @@ class _Folder:
         self._line(line | {"rate": rate} if agent else line)
 
     def _line(self, entry: Mapping[str, Any]) -> None:
-        self._lines.write(to_line(entry))
+        _write_whole(self._lines, to_line(entry))
 
     def _close(self) -> None:
         for close in (*(track.rotate for track in self._tracks.values()), self._lines.close):
             try:
                 close()
-            except Exception:
-                logger.exception("%s: not closed well", self.path)
+            except Exception as error:  # the samples are there all the same
+                logger.error("%s: not closed well: %s", self.path, error)
+
+
+def _write_whole(file: Any, data: bytes) -> None:
+    """Write to an unbuffered file, which takes what still has room and says nothing of the rest."""
+    if file.write(data) != len(data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class _Track:
@@ -320,7 +337,7 @@ class _Track:
             self._rate, self._written = rate, 0
             name = f"{self._who}-{self._count:04}-{rate}.pcm"
             self._file = (self._folder / name).open("wb", buffering=0)
-        self._file.write(samples.astype("<i2", copy=False).tobytes())
+        _write_whole(self._file, samples.astype("<i2", copy=False).tobytes())
         self._written += len(samples)
 
     def rotate(self) -> None:

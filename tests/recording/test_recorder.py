@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -210,6 +212,7 @@ def test_a_disk_that_is_too_slow_ends_the_recording_and_nothing_else(
     assert not recording.complete
     assert recording.cut is not None
     assert "too slow" in recording.cut
+    assert recorder.broken_off == 1
 
 
 def test_a_disk_that_fails_ends_the_recording_and_nothing_else(
@@ -230,8 +233,36 @@ def test_a_disk_that_fails_ends_the_recording_and_nothing_else(
 
     assert replay(recording).events == []
     assert not recording.complete
-    assert "the recording ends here" in caplog.text
+    assert "the recording ends here: [Errno 28] No space left on device" in caplog.text
     assert "not closed well" in caplog.text
+    assert "Traceback" not in caplog.text
+    assert recorder.broken_off == 1
+
+
+def test_a_disk_that_has_room_for_a_part_is_full(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Short(io.FileIO):
+        def write(self, data: Any) -> int:
+            return super().write(bytes(data)[:100])
+
+    def opened(path: Path, mode: str, buffering: int) -> Short:
+        return Short(path, mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", opened)
+        with (
+            AdaptiveInterruptionDetector(backend=lambda window: np.full(40, 0.75)) as detector,
+            Caller(detector, recorder=recorder) as caller,
+        ):
+            caller.interrupt()
+            assert caller.event().is_interruption
+        recorder.close()
+
+    (path,) = recorder.folder.glob("*/call.jsonl")
+    assert path.stat().st_size == 100  # the header's beginning, and nothing behind it
+    assert "the recording ends here" in caplog.text
+    assert recorder.broken_off == 1
 
 
 def test_a_disk_that_fills_as_a_segment_is_encoded_loses_none_of_it(
