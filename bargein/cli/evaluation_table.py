@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from bargein.analysis.words import counted
 from bargein.evaluation import LABELS, Difference, Evaluation, Moment, Point, Problem, Rate
 
-from .table import aligned, clock_time, counted
+from .table import aligned, clock_time
 
 __all__ = ["percent", "render", "render_problems"]
 

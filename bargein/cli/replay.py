@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import Any
 
+from bargein.analysis.words import counted
 from bargein.core import InterruptionOptions
 from bargein.errors import RecordingError
 from bargein.recording import (
@@ -22,7 +23,7 @@ from .exits import ExitCode
 from .judge import backend_of
 from .output import print_json
 from .settings import add_options_file, add_settings, given_settings, read_backend
-from .table import aligned, counted
+from .table import aligned
 
 __all__ = ["add_arguments", "run"]
 
@@ -94,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _tell_if_broken_off(recording: CallRecording, strict: bool) -> None:
     if recording.complete:
         return
-    what = "it has no end: its process was killed, or the call goes on"
+    what = "it has no end: its process was killed, its disk was full, or the call goes on"
     said = f"{recording.path}: {what}" if recording.cut is None else recording.cut
     if strict:
         raise RecordingError(said)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bargein.analysis import AnalysedOverlap, Analysis
+from bargein.analysis.words import counted
 
-__all__ = ["aligned", "clock_time", "counted", "render"]
+__all__ = ["aligned", "clock_time", "render"]
 
 _HEADINGS = ("start", "length", "outcome", "probability", "decided after", "windows")
 
@@ -99,11 +100,6 @@ def _foot(analysis: Analysis) -> list[str]:
             f"the judge took {timings.judge:.2f} s of it"
         )
     return lines
-
-
-def counted(number: int, what: str) -> str:
-    """Return a number with its noun: 1 window, 2 windows, 3 noise."""
-    return f"{number} {what}" + ("" if number == 1 or what == "noise" else "s")
 
 
 def clock_time(seconds: float) -> str:

@@ -6,6 +6,7 @@ import argparse
 
 from bargein.analysis.options_file import write_options
 from bargein.analysis.output import check_folder
+from bargein.analysis.words import counted
 from bargein.errors import OptionError
 from bargein.evaluation.figures import Point
 from bargein.evaluation.tuning import Costs, CostsFound, Finding, Goal, Tuning, tune
@@ -24,7 +25,7 @@ from .evaluate import (
 from .evaluation_table import percent, render_problems
 from .output import print_json
 from .settings import add_options_file, add_settings
-from .table import aligned, counted
+from .table import aligned
 
 __all__ = ["add_arguments", "run"]
 

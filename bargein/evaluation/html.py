@@ -17,6 +17,7 @@ import numpy.typing as npt
 from bargein._version import __version__
 from bargein.analysis.call import Side
 from bargein.analysis.output import write_file
+from bargein.analysis.words import counted
 from bargein.audio.files import open_recording
 from bargein.errors import AudioFileError
 
@@ -111,9 +112,9 @@ def _summary(evaluation: Evaluation) -> str:
             f"caller’s first sound until the agent knows</span><small>{sure}</small></div>"
         )
     counts = [
-        f"{int(results.of('interruption').sum())} interruptions",
-        f"{int(results.of('backchannel').sum())} backchannels (“mm-hmm”, “right”)",
-        f"{int(results.of('noise').sum())} noises",
+        counted(int(results.of("interruption").sum()), "interruption"),
+        counted(int(results.of("backchannel").sum()), "backchannel") + " (“mm-hmm”, “right”)",
+        counted(int(results.of("noise").sum()), "noise"),
     ]
     return (
         "<p>A caller speaks, or only makes a sound, while the agent is speaking. The agent should "
@@ -122,8 +123,9 @@ def _summary(evaluation: Evaluation) -> str:
         f'<div class="tiles">{"".join(tiles)}</div>'
         "<p class='note'>The range under each figure is where the true value lies with 95 % "
         f"certainty, going by so many calls. Measured on {escape(Path(dataset.name).name)}: "
-        f"{', '.join(counts)}, in {len(results.groups)} calls, {results.duration / 60:.0f} minutes "
-        f"of audio. Model: {escape(evaluation.backend['model'])}.</p>{_in_short(evaluation)}"
+        f"{', '.join(counts)}, in {counted(len(results.groups), 'call')}, "
+        f"{counted(round(results.duration / 60), 'minute')} of audio. "
+        f"Model: {escape(evaluation.backend['model'])}.</p>{_in_short(evaluation)}"
     )
 
 
@@ -185,8 +187,9 @@ def _comparison(evaluation: Evaluation) -> str:
     name = escape(decider(comparison.backend["name"], comparison.point))
     head = ["", "now", "alternative", "difference", "95 % interval", "verdict"]
     return (
-        f"<p>With <b>{name}</b>, on the same calls, {fixed} overlaps that are judged wrongly now "
-        f"would be judged rightly, and {broken} the other way round.</p>{_table(head, rows)}"
+        f"<p>With <b>{name}</b>, on the same calls, {counted(fixed, 'overlap')} of those judged "
+        f"wrongly now would be judged rightly, and {broken} the other way round.</p>"
+        f"{_table(head, rows)}"
         "<p class='note'>A difference counts as sure where its interval leaves 0 out and six "
         "calls or more differ.</p>"
     )
@@ -279,7 +282,8 @@ def _left_out(evaluation: Evaluation) -> str:
     told = f"<ul class='problems'>{items}</ul>" if items else "<p>Nothing was wrong.</p>"
     return (
         f"<p>{dataset.ignored} labels that are to be ignored and {dataset.filtered} that weren’t "
-        f"asked for aren’t counted; {len(problems)} things couldn’t be evaluated.</p>{told}"
+        f"asked for aren’t counted; {counted(len(problems), 'thing')} couldn’t be evaluated.</p>"
+        f"{told}"
     )
 
 
