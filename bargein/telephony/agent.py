@@ -85,6 +85,11 @@ class Agent:
         return self._position / self._line.format.sample_rate
 
     @property
+    def speaking(self) -> bool:
+        """Whether the caller hears it."""
+        return self._turns.speaking
+
+    @property
     def active(self) -> bool:
         """Whether `tick` has anything to do, or will have."""
         return self._turns.active and not self._over

@@ -35,10 +35,11 @@ from .policy import (
 )
 from .prompt import LineEncoder, Part, Prompt
 from .ticker import Ticker, shared_ticker
+from .unjudged import unjudged
 
 if TYPE_CHECKING:
     from bargein.detector import AdaptiveInterruptionDetector
-    from bargein.stream import Watcher
+    from bargein.stream import InterruptionStreamBase, Watcher
 
 __all__ = ["Call", "CallEvent", "CallEventKind"]
 
@@ -108,19 +109,29 @@ class Call:
         self._end_reason: EndReason | None = None
         self._stream_over = False
         self._judge_can_be_lost = not detector.has_fallback
+        self._unjudged = False
+        """Whether the judge is gone for good."""
+        self._failed: InterruptionStreamBase | None = None
+        self._told_of: Exception | None = None
+        """The newest error that was given out."""
         self._events = CallEvents(line.id)
         self._tap = tap
         self._caller = CallerAudio(line.format, echo)
+        self.stream = self._open_stream(detector, recorder)
+        """The call's stream of the detector; after it has failed, one that has no judge."""
+
+    def _open_stream(
+        self, detector: AdaptiveInterruptionDetector, recorder: Watcher | None = None
+    ) -> InterruptionStreamBase:
         fmt = self._caller.format
-        self.stream = detector.stream(
-            id=line.id,
+        return detector.stream(
+            id=self.id,
             sample_rate=fmt.sample_rate,
             encoding=fmt.encoding,
             vad="silero",
             recorder=recorder,
             shadow=Ear(self),
         )
-        """The call's stream of the detector."""
 
     # --- the agent --------------------------------------------------------------------------
 
@@ -309,16 +320,41 @@ class Call:
 
     def _heard_error(self, error: InterruptionDetectionError) -> None:
         with self._lock:
-            self._emit("error", error=error.error)
+            self._tell_of(error.error)
             if self._judge_can_be_lost:
                 self._agent.take(JudgeLost())
 
     def _stream_ended(self, error: BaseException | None) -> None:
         with self._lock:
+            failed = error is not None and self._end_reason is None and not self._unjudged
+            if failed:
+                self._tell_of(_as_exception(error))
+                self._unjudged = True
+                self._agent.take(JudgeLost())
+        if failed:
+            self._go_on_unjudged()
+            return
+        with self._lock:
             self._stream_over = True
-            if error is not None and self._end_reason is None:  # the call goes on, unjudged
-                self._emit("error", error=_as_exception(error))
         self._end_if_over()
+
+    def _go_on_unjudged(self) -> None:
+        """Go on with a stream that finds who speaks, for the policy to decide by that."""
+        stream = self._open_stream(unjudged())
+        with self._lock:
+            # The old one is kept: it is on its way out, and would pass for a forgotten one.
+            self._failed, self.stream = self.stream, stream
+            if self._agent.speaking:
+                stream.agent_speech_started()
+            over = self._end_reason is not None
+        if over:
+            stream.end_input()
+
+    def _tell_of(self, error: Exception) -> None:
+        """Give an error out; once, for a stream tells of the one that ends it before it does."""
+        if error is not self._told_of and not self._unjudged:
+            self._emit("error", error=error)
+        self._told_of = error
 
     def _end_if_over(self) -> None:
         """Give out ``ended`` once the line and the stream are gone, whichever went first."""
@@ -373,5 +409,5 @@ def _silence(fmt: AudioFormat, samples: int) -> bytes:
     return value * samples
 
 
-def _as_exception(error: BaseException) -> Exception:
+def _as_exception(error: BaseException | None) -> Exception:
     return error if isinstance(error, Exception) else RuntimeError(str(error))

@@ -17,6 +17,7 @@ import attrs
 
 from bargein.core.checks import number_in
 from bargein.core.events import OverlappingSpeechEvent
+from bargein.core.tracker import TrackerOptions
 from bargein.core.verdicts import GIVEN_UP, Outcome
 from bargein.errors import OptionError
 
@@ -38,6 +39,9 @@ __all__ = [
     "StopReason",
     "VerdictGiven",
 ]
+
+_PAUSE = TrackerOptions().min_silence
+"""Seconds of silence after which a caller has stopped, as the tracker sees it."""
 
 _SPEECH = ("go_on", "duck", "pause", "stop")
 _INCONCLUSIVE = ("go_on", "stop")
@@ -97,9 +101,11 @@ class BargeInPolicy:
     phone's that begins to learn at the agent's first word, 0.5 to 1."""
 
     vad_fallback: float | None = attrs.field(default=0.5, validator=_or_none(_seconds(5.0)))
-    """With the judge gone, so much unbroken speech stops the agent: half a second, as
-    ``fail_open`` does, is longer than nearly all backchannels. ``None``: never by speech alone,
-    for those who had rather talk on than be stopped in error while the backend is away."""
+    """With the judge gone, so much speech stops the agent: half a second is longer than nearly all
+    backchannels. It is certain 0.3 s later, for until then a caller who has fallen silent may only
+    be between two words; with 0 the first sound stops the agent, at once. ``None``: never by
+    speech alone, for those who had rather talk on than be stopped in error while the backend is
+    away."""
 
 
 # --- what goes in -------------------------------------------------------------------------------
@@ -361,7 +367,8 @@ class PolicyMachine:
         needed = self.policy.vad_fallback
         if not self._judge_lost or needed is None or not overlap.talking:
             return None
-        return max(overlap.onset + needed, self._allowed_from(overlap))
+        certain = needed + _PAUSE if needed else 0.0
+        return max(overlap.onset + certain, self._allowed_from(overlap))
 
     def _stop(self, reason: StopReason) -> list[PolicyAction]:
         """The turn is over, although the caller may go on hearing what is on its way."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bargein.audio import AudioFormat, decode, encode_mulaw
+from bargein import AdaptiveInterruptionDetector, APIConnectOptions
+from bargein.audio import AudioFormat, decode, encode_mulaw, open_recording
+from bargein.core import InterruptionDetectionError
 from bargein.core.verdicts import Outcome, Reason
 from bargein.errors import FrameError, OptionError, StateError, StreamEnded
 from bargein.telephony.call import Call, CallEvent
@@ -17,6 +22,7 @@ from bargein.telephony.prompt import LineEncoder, Part, Prompt
 from tests.telephony.fakes import ULAW, Clock, FakeDetector, FakeLine, FakeStream, FakeTicker
 
 SILENCE = b"\xff" * 160
+EXAMPLE = Path(__file__).parents[2] / "examples" / "call" / "call.flac"
 
 
 def tone(seconds: float, rate: int = 8000) -> bytes:
@@ -433,7 +439,7 @@ def test_the_judge_goes() -> None:
     rig.run(0.5)
     rig.stream.overlap(0.0)
     rig.stream.fault()
-    rig.run(0.4)
+    rig.run(0.7)
     assert prompt.state == "playing"
     rig.run(0.14)
 
@@ -448,7 +454,7 @@ def test_with_a_fallback_the_judge_never_goes() -> None:
     rig.run(0.5)
     rig.stream.overlap()
     rig.stream.fault()
-    rig.run(1.0)
+    rig.run(1.5)
 
     assert prompt.state == "playing"
 
@@ -491,21 +497,102 @@ def test_closing() -> None:
     rig.call.hang_up()
 
 
-def test_a_stream_that_failed_is_told_once_and_the_call_goes_on() -> None:
+@pytest.fixture
+def without_judge(monkeypatch: pytest.MonkeyPatch) -> FakeDetector:
+    """What a call goes on with whose judge is gone for good."""
+    detector = FakeDetector()
+    monkeypatch.setattr("bargein.telephony.call.unjudged", lambda: detector)
+    return detector
+
+
+def test_with_its_judge_gone_for_good_a_call_goes_on_by_voice_alone(
+    without_judge: FakeDetector,
+) -> None:
+    rig = Rig()
+    prompt = rig.call.play(tone(5.0))
+    rig.run(0.5)
+    error = ConnectionError("the judge's key is wrong")
+    rig.stream.tap.error(
+        InterruptionDetectionError(timestamp=0.0, label="x", error=error, recoverable=False)
+    )
+    rig.stream.end(error)
+    assert [event.error for event in rig.events() if event.error] == [error]
+
+    rest = without_judge.opened
+    assert rest is not None
+    assert rig.call.stream is rest  # type: ignore[comparison-overlap]
+    assert rest.log == ["agent started"]  # as it does, at this time
+    assert rest.options["id"] == "call-1"
+    rest.overlap(0.0)
+    rest.fault()  # nobody judges, which is no news
+    rig.run(0.9)
+    assert prompt.state == "stopped"
+    assert rest.caller
+    assert rig.kinds() == "overlap_started stopped prompt_ended agent_ended"
+
+    rig.call.on_end("hangup")
+    assert rest.log == ["agent started", "agent ended", "end of input"]
+    rest.end()
+    assert [event.kind for event in rig.call] == ["ended"]
+
+
+def test_a_judge_that_goes_while_the_agent_is_silent_or_the_call_ends(
+    without_judge: FakeDetector,
+) -> None:
+    rig = Rig()
+    opening = without_judge.stream
+
+    def slowly(**options: Any) -> FakeStream:
+        stream = opening(**options)
+        rig.call.on_end("hangup")
+        return stream
+
+    without_judge.stream = slowly  # type: ignore[method-assign]
+    rig.stream.end(KeyboardInterrupt())
+    assert without_judge.opened is not None
+    assert without_judge.opened.log == ["end of input"]
+    without_judge.opened.end(ValueError("and the rest, too"))
+    assert [event.reason or repr(event.error) for event in rig.call] == [
+        "RuntimeError('')",
+        "hangup",
+    ]
+
+
+def test_a_server_that_is_away_leaves_callers_a_way_to_interrupt() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and doesn't listen
+        address = f"ws://127.0.0.1:{nobody.getsockname()[1]}"
+        options = APIConnectOptions(max_retry=0)
+        with AdaptiveInterruptionDetector(base_url=address, conn_options=options) as detector:
+            call = Call(FakeLine(), detector)
+            call.play(tone(60.0))
+            while call.recv(10).kind != "error":
+                pass
+            with open_recording(EXAMPLE) as recording:
+                caller = np.concatenate([block[:, 0] for block in recording.blocks()])
+            speech = encode_mulaw(caller[round(19.6 * 8000) : round(21.9 * 8000)])
+            stopped = None
+            for at in range(0, len(speech), 160):
+                call.on_audio(speech[at : at + 160])
+                with suppress(TimeoutError):
+                    while stopped is None:  # no faster than the stream's thread
+                        event = call.recv(0.02)
+                        stopped = event if event.kind == "stopped" else None
+            call.close()
+            assert stopped is not None
+            assert stopped.reason == "fallback"
+            assert list(call)[-1].kind == "ended"
+
+
+def test_a_stream_that_takes_no_more_is_no_fault_of_the_calls() -> None:
     rig, sound = Rig(), tone(0.5)
     rig.stream.over = True
-    rig.stream.end(ValueError("the judge's key is wrong"))
     rig.call.play(sound)
     rig.run(0.6)
-
     assert rig.line.audio == sound
-    events = rig.events()
-    assert [event.kind for event in events if event.error] == ["error"]
-    rig.stream.end(KeyboardInterrupt())
-    assert "error" in rig.kinds()
-
-    rig.call.on_end("hangup")  # the stream is over: nothing more will come of it
-    assert [event.reason for event in rig.call] == ["hangup"]
+    rig.stream.end()  # somebody closed it
+    rig.call.on_end("hangup")
+    assert [event.reason for event in rig.call if event.reason] == ["hangup"]
 
 
 def test_windows_of_verdicts_that_nobody_reads_are_let_go() -> None:
