@@ -27,6 +27,7 @@ __all__ = [
     "Encoding",
     "decode",
     "read_frame",
+    "silence",
 ]
 
 Encoding = Literal["s16le", "s16be", "u8", "mulaw", "alaw"]
@@ -44,6 +45,9 @@ MAX_CHANNELS = 255
 
 _SAMPLE_WIDTH = {"s16le": 2, "s16be": 2, "u8": 1, "mulaw": 1, "alaw": 1}
 """Bytes of one sample of one channel."""
+
+_SILENT = {"s16le": b"\0\0", "s16be": b"\0\0", "u8": b"\x80", "mulaw": b"\xff", "alaw": b"\xd5"}
+"""One sample of silence."""
 
 _BYTE_VIEWS = frozenset({"B", "b", "c"})
 """Formats of a memoryview over plain bytes (`memoryview.format`)."""
@@ -116,6 +120,11 @@ class AudioFormat:
     def __str__(self) -> str:
         channels = "mono" if self.num_channels == 1 else f"{self.num_channels} channels"
         return f"{self.encoding}, {self.sample_rate} Hz, {channels}"
+
+
+def silence(fmt: AudioFormat, samples: int) -> bytes:
+    """Return so many samples of silence, on each channel."""
+    return _SILENT[fmt.encoding] * (samples * fmt.num_channels)
 
 
 _DEFAULT = AudioFormat()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from bargein.audio import AudioFormat
+from bargein.audio.formats import silence
 from bargein.core import (
     InterruptionDetectionError,
     OverlappingSpeechEvent,
@@ -243,7 +243,7 @@ class Call:
         """Take that audio was lost."""
         samples = round(seconds * self.line.format.sample_rate)
         if seconds <= _SILENCES:
-            self.on_audio(_silence(self.line.format, samples))
+            self.on_audio(silence(self.line.format, samples))
             return
         with self._lock:
             self._agent.elapse(samples)
@@ -402,11 +402,6 @@ class Call:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _silence(fmt: AudioFormat, samples: int) -> bytes:
-    value = {"mulaw": b"\xff", "alaw": b"\xd5", "u8": b"\x80"}.get(fmt.encoding, b"\0\0")
-    return value * samples
 
 
 def _as_exception(error: BaseException | None) -> Exception:

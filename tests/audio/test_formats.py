@@ -326,3 +326,11 @@ def test_part_of_a_sample_does_not_decode() -> None:
     for data in (bytes(6), bytearray(6), memoryview(bytes(6))):
         with pytest.raises(FrameError, match="6 bytes, expected a multiple of 4"):
             decode(data, STEREO)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_silence_is_silent(encoding: formats.Encoding) -> None:
+    fmt = AudioFormat(8_000, 2, encoding)
+    heard = decode(formats.silence(fmt, 3), fmt)
+    assert heard.shape == (3,)
+    assert abs(heard).max() <= 8  # A-law has no zero

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bargein.audio.formats import AudioFormat, Encoding
+from bargein.audio.formats import AudioFormat, Encoding, silence
 
 from .events import (
     Audio,
@@ -57,8 +57,6 @@ FORMATS: dict[str, tuple[Encoding, int]] = {
     "slin192": ("s16le", 192_000),
 }
 """Asterisk's names of the formats that are read here: encoding and Hz."""
-
-_SILENCE = {"mulaw": b"\xff", "alaw": b"\xd5", "s16le": b"\x00"}
 
 _QUIET = frozenset({"STATUS", "QUEUE_DRAINED", "MEDIA_BUFFERING_COMPLETED"})
 """Events that need no action: answers to what others may have asked."""
@@ -163,8 +161,8 @@ class AsteriskMedia:
         if not self._rest:
             return []
         assert self._format is not None
-        unit = _SILENCE[self._format.encoding]
-        last = self._rest + unit * (self._frame_bytes - len(self._rest))
+        missing = (self._frame_bytes - len(self._rest)) // self._format.sample_width
+        last = self._rest + silence(self._format, missing)
         self._rest = b""
         return [last]
 

@@ -18,6 +18,7 @@ from typing import Literal
 import attrs
 import numpy as np
 
+from bargein.audio.formats import AudioFormat, silence
 from bargein.audio.g711 import decode_alaw, decode_mulaw, encode_alaw, encode_mulaw
 from bargein.errors import ProtocolError
 
@@ -52,7 +53,6 @@ MAX_GAP = RATE * 600
 
 _HEADER = struct.Struct("!BBHII")
 _EVENT_KEYS = "0123456789*#ABCD"
-_SILENCE = {PCMU: b"\xff", PCMA: b"\xd5"}
 
 
 @attrs.frozen
@@ -124,6 +124,7 @@ class RtpReceiver:
         self, encoding: Literal["mulaw", "alaw"] = "mulaw", dtmf: int | None = 101
     ) -> None:
         self._law = PCMU if encoding == "mulaw" else PCMA
+        self._format = AudioFormat(RATE, 1, encoding)
         self._dtmf = dtmf
         self._window = self._new_window()
         self._ssrc: int | None = None
@@ -194,7 +195,7 @@ class RtpReceiver:
             self._quiet_made = 0
             return [Gap(due)]
         self._quiet_made += due
-        return [Audio(_SILENCE[self._law] * due)]
+        return [Audio(silence(self._format, due))]
 
     def _play(self, missing: int, packet: Packet, now: float) -> list[Event]:
         self.stats.lost += missing
@@ -238,7 +239,7 @@ class RtpReceiver:
             return []
         if missing or step > SHORT:
             return [Gap(step)]
-        return [Audio(_SILENCE[self._law] * step)]
+        return [Audio(silence(self._format, step))]
 
     def _in_law(self, packet: Packet) -> bytes:
         if packet.payload_type == self._law:
