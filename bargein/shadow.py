@@ -11,6 +11,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -33,7 +34,7 @@ from bargein.core import (
 )
 from bargein.core.setup import CallSetup
 from bargein.core.taps import Tap
-from bargein.errors import BargeinError
+from bargein.errors import BargeinError, OptionError
 from bargein.runtime.delivery import Delivery
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ class Shadow:
 
     ``log``: a file to which each disagreement is added as a line of JSON, without audio. The
     detector stays its maker's to close, after the streams that it shadows.
+
+    Raises :class:`~bargein.errors.OptionError` for what is no detector, or a log in no folder.
     """
 
     def __init__(
@@ -114,6 +117,13 @@ class Shadow:
         *,
         log: str | os.PathLike[str] | None = None,
     ) -> None:
+        if not callable(getattr(detector, "stream", None)):
+            raise OptionError(
+                f"a shadow's detector came as {detector!r}; expected an "
+                "AdaptiveInterruptionDetector"
+            )
+        if log is not None and not (folder := Path(log).parent).is_dir():
+            raise OptionError(f"log came as {str(log)!r}; expected a folder that exists: {folder}")
         self._detector = detector
         self._log = log
         self._lock = threading.Lock()

@@ -20,6 +20,7 @@ from bargein import (
     ShadowCounts,
     Window,
 )
+from bargein.errors import OptionError
 from bargein.testing.caller import Caller
 from bargein.testing.sockets import BOUND
 
@@ -161,6 +162,16 @@ def test_an_overlap_that_only_one_sees_is_counted_apart() -> None:
         next(both.heard)
 
     assert both.shadow.counts == ShadowCounts(disagreed=2, unmatched=1)
+
+
+def test_what_can_be_no_shadow_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="detector came as 'local'; expected an Adaptive"):
+        Shadow("local")  # type: ignore[arg-type]
+    with (
+        AdaptiveInterruptionDetector(backend=judge(0.5)) as detector,
+        pytest.raises(OptionError, match=r"log came as .* expected a folder that exists"),
+    ):
+        Shadow(detector, log=tmp_path / "nowhere" / "log.jsonl")
 
 
 def test_a_log_that_cant_be_written_is_said(
