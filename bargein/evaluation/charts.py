@@ -168,6 +168,8 @@ class Timeline:
 
 _W, _LANE, _CURVE = 640, 40, 70
 """The drawing's own units: width, height of a waveform's lane, height of the estimates'."""
+_TICK = 24
+"""The width of a tick's words, in the same units."""
 _COLUMNS = 320
 _LOUDEST = 0.25
 """Of full scale: what fills a lane, for telephone speech is seldom louder."""
@@ -215,7 +217,8 @@ def timeline_svg(shown: Timeline) -> str:
             'stroke-width="2"/>'
         )
     for second in range(int(np.ceil(shown.start)), int(shown.end) + 1):
-        parts.append(f'<text x="{x(second)}" y="{height - 4}" class="tick">{second} s</text>')
+        if _TICK / 2 <= x(second) <= _W - _TICK / 2:  # or a part of it would be outside
+            parts.append(f'<text x="{x(second)}" y="{height - 4}" class="tick">{second} s</text>')
     return (
         f'<svg viewBox="0 0 {_W} {height}" role="img" class="timeline">'
         f"<title>Timeline of a {shown.label}</title>{''.join(parts)}</svg>"
