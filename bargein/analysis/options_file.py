@@ -41,7 +41,7 @@ def read_options(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises :class:`~bargein.errors.OptionError` where it can't be read, or holds what can't be.
     """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             found = json.load(file)
     except OSError as error:
         raise OptionError(f"{path}: can't be read: {error.strerror or error}") from error

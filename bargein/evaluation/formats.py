@@ -79,14 +79,16 @@ def _parse_lines(path: Path, parse: Callable[[int, str], RawLabel | None], expec
 def parse_audacity(path: Path) -> Found:
     """Read Audacity's label track: start, end and text, apart by tabs.
 
-    Lines that begin with a backslash hold a label's frequencies and say nothing of time.
+    Lines that begin with a backslash hold a label's frequencies and say nothing of time. Where a
+    comma parts a second from its fractions, some versions write one.
     """
 
     def parse(number: int, line: str) -> RawLabel | None:
         if not line.strip() or line.startswith("\\"):
             return None
         start, end, *text = line.split("\t")
-        return RawLabel(number, _seconds(start), _seconds(end), "\t".join(text).strip())
+        begin, over = (_seconds(time.replace(",", ".")) for time in (start, end))
+        return RawLabel(number, begin, over, "\t".join(text).strip())
 
     return _parse_lines(path, parse, "start, end and label, apart by tabs")
 

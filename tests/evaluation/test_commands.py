@@ -296,7 +296,7 @@ def test_options_files_that_can_not_be(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, what: str
 ) -> None:
     path = tmp_path / "o.json"
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8-sig")  # as Windows' editors do
 
     code, _, err = run(capsys, "analyze", "x.wav", "--options", path)
 

@@ -78,7 +78,7 @@ def test_audacity(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("line", ["1,5\t2\tnoise", "1.5", "nan\t2\tnoise", "1 2 noise"])
+@pytest.mark.parametrize("line", ["1,000.5\t2\tnoise", "1.5", "nan\t2\tnoise", "1 2 noise"])
 def test_a_bad_line_is_told_with_its_number(tmp_path: Path, line: str) -> None:
     path = write(tmp_path, "a.txt", f"1\t2\tnoise\n{line}\n3\t4\tnoise\n")
 
@@ -87,6 +87,12 @@ def test_a_bad_line_is_told_with_its_number(tmp_path: Path, line: str) -> None:
     assert [label.line for label in labels] == [1, 3]
     assert [(p.file, p.line) for p in problems] == [(str(path), 2)]
     assert "apart by tabs" in str(problems[0])
+
+
+def test_commas_in_times_are_understood(tmp_path: Path) -> None:
+    labels, problems = parse_audacity(write(tmp_path, "a.txt", "1,5\t2,25\tyes, right\n"))
+
+    assert (labels, problems) == ([RawLabel(1, 1.5, 2.25, "yes, right")], [])
 
 
 def test_rttm(tmp_path: Path) -> None:
