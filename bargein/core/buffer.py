@@ -198,7 +198,7 @@ class CallerBuffer:
         return len(self._live)
 
     def read(self, cut: Cut) -> npt.NDArray[np.int16]:
-        """Copy a window's samples out: int16, 16 kHz, mono."""
+        """Copy a window's samples out: int16, 16 kHz, mono, read-only."""
         if cut.saved is not None:
             return cut.saved
         samples = np.empty(cut.end - cut.start, np.int16)
@@ -210,4 +210,5 @@ class CallerBuffer:
             samples[stable:] = cut.tail
         else:
             samples[:] = cut.tail[-stable:]
+        samples.flags.writeable = False
         return samples

@@ -155,7 +155,7 @@ class ConnectionMachine:
 
     def _step_of_session(self, item: SessionNews, step: Step) -> Step:
         """Return what news of a session leads to; ``step`` if it is of the one that serves."""
-        return step
+        raise NotImplementedError
 
     def _try(self) -> None:
         """Make an attempt at the remote."""

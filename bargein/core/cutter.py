@@ -47,6 +47,10 @@ NO_WINDOWS = CutWindows()
 """What an input mostly cuts: told apart by identity."""
 
 
+NO_ROOM: Callable[[], int] = int
+"""Nobody judges: where no overlap is open, nothing is cut either."""
+
+
 class Cutter:
     """Follows the caller's audio and cuts windows while an overlap is open. Not thread-safe.
 
@@ -227,7 +231,7 @@ class Cutter:
         )
 
     def read(self, window: PendingWindow) -> npt.NDArray[np.int16]:
-        """Copy a window's samples out: int16, 16 kHz, mono."""
+        """Copy a window's samples out: int16, 16 kHz, mono, read-only."""
         return self._buffer.read(window.cut)
 
     def release(self, window: PendingWindow) -> None:

@@ -184,8 +184,7 @@ class Dispatcher:
     def promote(self, overlap: Overlap) -> tuple[Reason, PendingWindow] | None:
         """Route the window that waits, as a place may be free; return what `route` leaves to do."""
         window, self._waiting = self._waiting, None
-        if window is None:
-            return None
+        assert window is not None
         policy = self.route(window, overlap)
         return None if policy is None else (policy, window)
 

@@ -13,7 +13,7 @@ from bargein.audio import AudioFormat, read_frame
 from bargein.errors import StateError
 
 from .actions import Action
-from .cutter import NO_WINDOWS, Cutter, CutWindows, SpeechSource
+from .cutter import NO_ROOM, NO_WINDOWS, Cutter, CutWindows, SpeechSource
 from .dispatch import Dispatcher, JudgeSettings, policy_of
 from .inputs import (
     AgentSpeechEnded,
@@ -202,7 +202,7 @@ class InterruptionMachine(Settler):
         self.ignored += 1
 
     def _do_buffer(self, item: Audio) -> None:
-        self._cutter.push(self._samples(item), room=_no_room)
+        self._cutter.push(self._samples(item), room=NO_ROOM)
 
     def _do_cut(self, item: Audio) -> None:
         overlap = self._overlap
@@ -219,7 +219,7 @@ class InterruptionMachine(Settler):
         return data
 
     def _do_gap(self, item: Gap) -> None:
-        self._cutter.gap(item.duration, room=_no_room)
+        self._cutter.gap(item.duration, room=NO_ROOM)
 
     def _do_cut_gap(self, item: Gap) -> None:
         overlap = self._unsettled()
@@ -359,11 +359,6 @@ class InterruptionMachine(Settler):
 
     def _do_settings(self, item: Settings) -> None:
         self._dispatch.settings = item
-
-
-def _no_room() -> int:
-    """Nobody judges: no overlap is open, so that nothing is cut either."""
-    return 0
 
 
 _HANDLERS: dict[str, Callable[[InterruptionMachine, Any], None]] = {

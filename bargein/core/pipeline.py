@@ -113,7 +113,10 @@ class Pipeline:
         if self._agent.tells:
             self._expect(self._agent.pause(timeline.grid(end)))
         if not self._due:  # as mostly
-            return self._caller_audio(item, now)
+            if self._listener is not None:
+                return self._caller_audio(item, now)
+            timeline.position = end
+            return self.machine.handle(item, now=now) if item.data else []
         actions: list[Action] = []
 
         def give(stop: int) -> None:

@@ -119,9 +119,7 @@ class Settler:
     def _samples_of(self, answer: Answer | None) -> npt.NDArray[np.int16] | None:
         if answer is None or answer.window is None:
             return None
-        samples = self._cutter.read(answer.window)
-        samples.flags.writeable = False
-        return samples
+        return self._cutter.read(answer.window)
 
     def _welcome_back(self) -> None:
         """The primary judge gave a sign of health; with no answer owed, it gets windows again.

@@ -29,9 +29,10 @@ _NOTHING.flags.writeable = False
 
 
 def _read_only(array: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
-    view = array[:]
-    view.flags.writeable = False
-    return view
+    if array.flags.writeable:
+        array = array[:]
+        array.flags.writeable = False
+    return array
 
 
 @attrs.frozen(kw_only=True)

@@ -72,10 +72,12 @@ class EventQueue(Generic[E]):
         :class:`~bargein.errors.StreamEnded`.
         """
         with self._lock:
-            if not self._changed.wait_for(lambda: self._events or self._ended, timeout):
-                raise TimeoutError(f"{self._name}: no event within {timeout} s")
+            if not self._events and not self._ended and timeout != 0:
+                self._changed.wait_for(lambda: self._events or self._ended, timeout)
             if self._events:
                 return self._events.popleft()[0]
+            if not self._ended:
+                raise TimeoutError(f"{self._name}: no event within {timeout} s")
             if self._error is not None:  # each time from its own beginning, or it would grow
                 raise self._error.with_traceback(self._origin)
             raise StreamEnded(f"{self._name} has ended; it gives no more events")

@@ -31,7 +31,7 @@ LOOK = 0.00025
 """Seconds of turns after which a reactor looks for what has come meanwhile: a look costs 3 us. When
 forty calls' audio falls due at once their turns take 10 ms; a reply needn't wait for them."""
 
-GATHER = 0.001
+GATHER = 0.0005
 """Seconds for which a result waits for those of others for whom something has come as well. To hand
 each over by itself costs another thread's wake-up each time, and the last would come far later."""
 

@@ -251,3 +251,5 @@ def test_probabilities_that_were_looked_through_are_taken_as_they_are() -> None:
     values = np.array([0.25, 0.5], np.float32)
     values.setflags(write=False)
     assert Prediction(Checked(values)).probabilities is values
+    assert Prediction(Checked(values)) == Prediction(values.copy()) != Prediction(values[:1])
+    assert Checked(values) != values.tolist()
