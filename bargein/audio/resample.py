@@ -173,7 +173,7 @@ class Converter:
             is number ``position * 16000 // sample_rate``.
     """
 
-    __slots__ = ("_bank", "_held", "_origin", "position", "sample_rate", "stable")
+    __slots__ = ("_bank", "_held", "_origin", "_tail", "position", "sample_rate", "stable")
 
     position: int
     """Input samples taken so far, those before the first push included."""
@@ -191,6 +191,8 @@ class Converter:
         self._bank = None if sample_rate == OUTPUT_RATE else _filter_bank(sample_rate)
         self._origin = position if self._bank is None else self._first_needed(self._bank)
         self._held: _Int16 = np.zeros(position - self._origin, np.int16)
+        self._tail: _Int16 | None = None
+        """What `tail` gives, where the last push has found it on the way."""
 
     def push(self, samples: _Int16) -> _Int16:
         """Take input samples ``(n,)`` and return the output samples that became stable by them.
@@ -216,10 +218,13 @@ class Converter:
         start, end = self.stable, max(self.stable, -(-known * OUTPUT_RATE // self.sample_rate))
         if start == end:
             self._held = np.concatenate((self._held, samples))
+            self._tail = None
             return _NOTHING
-        # The last group may reach past the newest sample, with coefficients that are all zero.
-        held = np.concatenate((self._held, samples, np.zeros(bank.columns, np.int16)))
-        out = bank.convert(held, self._origin, start, end)
+        # The tail as well: a window is mostly cut after a push, and both at once cost as one. What
+        # is stable has coefficients that are all zero for what is made up of the future.
+        held = np.concatenate((self._held, samples, self._future(bank, samples)))
+        out = bank.convert(held, self._origin, start, self._newest)
+        out, self._tail = out[: end - start], out[end - start :]
         self.stable = end
         first = self._first_needed(bank)
         self._held = held[first - self._origin : self.position - self._origin].copy()
@@ -233,12 +238,22 @@ class Converter:
         input sample were held for ever. Changes nothing.
         """
         bank = self._bank
-        end = self.position * OUTPUT_RATE // self.sample_rate
-        if bank is None or end == self.stable:
+        if bank is None or self._newest == self.stable:
             return _NOTHING
-        future = np.full(bank.columns + bank.half, self._held[-1])
-        held = np.concatenate((self._held, future))
-        return bank.convert(held, self._origin, self.stable, end)
+        if self._tail is None:
+            held = np.concatenate((self._held, self._future(bank, self._held)))
+            self._tail = bank.convert(held, self._origin, self.stable, self._newest)
+        return self._tail
+
+    @property
+    def _newest(self) -> int:
+        """The number of the output sample that is one too far in the future."""
+        return self.position * OUTPUT_RATE // self.sample_rate
+
+    @staticmethod
+    def _future(bank: _FilterBank, samples: _Int16) -> _Int16:
+        """Return what is taken for the input to come: the newest sample, held."""
+        return np.full(bank.columns + bank.half, samples[-1])
 
     def _first_needed(self, bank: _FilterBank) -> int:
         """Return the position of the oldest input that the next group depends on."""
