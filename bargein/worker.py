@@ -29,8 +29,8 @@ from bargein.drivers.protocol import Driver, Host
 from bargein.errors import APIError, BargeinError, StateError
 from bargein.runtime.latch import Latch
 from bargein.runtime.poller import Pollable
-from bargein.runtime.reactor import Handle
 from bargein.runtime.reactors import Reactors, reactors
+from bargein.runtime.task import Handle
 
 __all__ = ["Outlet", "Worker"]
 

@@ -8,7 +8,8 @@ import select
 import threading
 
 from .pool import Pool, listener_pool
-from .reactor import Handle, Reactor, Task
+from .reactor import Reactor
+from .task import Handle, Task
 
 __all__ = ["Reactors", "reactors"]
 

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from bargein.runtime.pool import Pool
-from bargein.runtime.reactor import LOOK, Handle, lend
+from bargein.runtime.reactor import LOOK, lend
 from bargein.runtime.reactors import Reactors
+from bargein.runtime.task import Handle
 from bargein.testing.sockets import BOUND
 from tests.fresh import run_fresh
 
