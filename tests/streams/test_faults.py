@@ -122,7 +122,8 @@ def test_5xx_408_and_499_are_retried(transport: str, line: str) -> None:
 def test_further_failures_until_recovery_are_counted_not_announced(transport: str) -> None:
     with (
         Service(transport, greetings=[drop] * 3) as service,
-        service.detector() as detector,
+        # One request at a time: or one that failed may be given up before that is known.
+        service.detector(max_in_flight=1) as detector,
         Caller(detector) as caller,
     ):
         caller.interrupt()
