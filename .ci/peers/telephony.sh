@@ -73,8 +73,7 @@ make_root() { # make_root SUITE: with Asterisk in it
 try() {
     export BARGEIN_INSTALLED=1 BARGEIN_TELEPHONY_REPORT=$WORK/report BARGEIN_ASTERISK=$root
     BARGEIN_PEERS=$(tr '\n' ' ' <"$WORK/peers") && export BARGEIN_PEERS
-    # Calls take the time that they take, and little else: two files' at a time.
-    "$WORK/venv/bin/pytest" -q -p no:cacheprovider -n 2 --dist loadfile tests/telephony/peers
+    "$WORK/venv/bin/pytest" -q -p no:cacheprovider tests/telephony/peers
     local code=$?
     [ -e "$WORK/report" ] && cat "$WORK/report"
     return $code
