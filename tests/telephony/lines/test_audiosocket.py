@@ -359,7 +359,7 @@ def test_a_flood_of_audio_is_cut_off_and_nobody_else_notices(
         good.sendall(codec.audio(FRAME))
         assert receive(good, 323) == codec.audio(FRAME)
     assert answerer.handlers[1].wait_end() == "protocol"
-    assert "s of audio in 0." in caplog.text
+    assert "s of audio in " in caplog.text
 
 
 def test_life_and_options(answerer: Answerer) -> None:
