@@ -80,10 +80,10 @@ def rounds() -> list[Plan]:
     return [plan(later=0.17 * number) for number in range(ROUNDS)]
 
 
-def most(found: Sequence[object]) -> bool:
-    """Whether most of all interruptions were heeded: on a busy machine frames are lost, and the
-    judge may err."""
-    return 3 * len(found) >= 2 * AT_ONCE * ROUNDS
+def heeded(visits: Sequence[Visit]) -> bool:
+    """Whether most interruptions stopped the agent, of those that came at a telephone's pace."""
+    missed = sum(visit.smooth and not visit.interrupted for visit in visits)
+    return 3 * missed <= len(visits)
 
 
 def percentile(values: Sequence[float], share: float) -> float:

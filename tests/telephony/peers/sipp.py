@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import random
+import socket
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 from bargein.audio.g711 import encode_alaw, encode_mulaw
@@ -32,6 +36,11 @@ m=audio {port} RTP/AVP {law} 101
 a=rtpmap:101 telephone-event/8000
 a={way}
 """
+
+
+# Below those that systems give out by themselves, none twice, and not where another run begins.
+_first = random.randrange(10_000, 20_000, 4)
+_ports = itertools.cycle([*range(_first, 20_000, 4), *range(10_000, _first, 4)])
 
 
 def _send(method: str, cseq: int, body: str = "Content-Length: 0\n", *, tag: bool = True) -> str:
@@ -67,12 +76,12 @@ def call(
     hold_at: float | None = None,
     bye: bool = True,
     calls: int = 1,
-    media_port: int = 20_000,
+    media_port: int | None = None,
 ) -> subprocess.Popen[str]:
     """Start sipp: one call, or several at once, that say `said` and hang up after `seconds`.
 
     With `hold_at` the call is held for a second at that time. Without `bye` the caller simply
-    goes away. The first call's audio comes from `media_port`.
+    goes away. The first call's audio comes from `media_port`, a free one if it isn't given.
     """
     encode = encode_mulaw if law == 0 else encode_alaw
     audio = work / f"{name}.g711"
@@ -98,12 +107,10 @@ def call(
     return _run(work, port, name, steps, bye=bye, calls=calls, media_port=media_port)
 
 
-def echo(
-    work: Path, port: int, seconds: float, *, name: str = "echo", media_port: int = 20_000
-) -> subprocess.Popen[str]:
+def echo(work: Path, port: int, seconds: float, *, name: str = "echo") -> subprocess.Popen[str]:
     """Start a call that sends back each packet as it comes: an echo at 0 dB, and no delay."""
     steps = [_invite(1, 0, port="[media_port]"), _pause(seconds)]
-    return _run(work, port, name, steps, "-rtp_echo", media_port=media_port)
+    return _run(work, port, name, steps, "-rtp_echo")
 
 
 def _run(
@@ -114,7 +121,7 @@ def _run(
     *options: str,
     bye: bool = True,
     calls: int = 1,
-    media_port: int = 20_000,
+    media_port: int | None = None,
 ) -> subprocess.Popen[str]:
     if bye:
         steps += [_send("BYE", 9), '<recv response="200"/>\n']
@@ -125,6 +132,7 @@ def _run(
         f'<scenario name="{name}">\n{body}</scenario>\n'
     )
     command = ["sipp", "-sf", str(scenario), "-m", str(calls), "-l", str(calls), "-r", str(calls)]
+    media_port = free_port() if media_port is None else media_port
     command += ["-i", "127.0.0.1", "-mi", "127.0.0.1", "-mp", str(media_port), "-nostdin", *options]
     command += ["-p", "0", f"127.0.0.1:{port}"]
     return subprocess.Popen(
@@ -132,8 +140,22 @@ def _run(
     )
 
 
+def free_port() -> int:
+    """Return a UDP port for a call's audio that is free, as are the three behind it."""
+    for port in _ports:
+        with ExitStack() as stack:
+            try:
+                for each in range(port, port + 4):
+                    probe = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                    probe.bind(("127.0.0.1", each))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("there is always a next one")
+
+
 def finish(process: subprocess.Popen[str], timeout: float = 60.0) -> str:
     """Wait for sipp; fail if a call did."""
     said, _ = process.communicate(timeout=timeout)
-    assert process.returncode == 0, said[-2_000:]
+    assert process.returncode == 0, f"{said[:1_000]}\n...\n{said[-2_000:]}"
     return said

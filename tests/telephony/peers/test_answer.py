@@ -34,7 +34,7 @@ def test_the_demonstration_agent(tmp_path: Path) -> None:
                 port = int(found[1])
                 break
         assert port, shown
-        sipp.finish(sipp.call(tmp_path, port, said, media_port=24_000))
+        sipp.finish(sipp.call(tmp_path, port, said))
         shown += agent.communicate(timeout=WAIT)[0]
     assert agent.returncode == 0, shown
     assert len(re.findall("interruption", shown)) >= 1, shown
