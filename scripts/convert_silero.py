@@ -1,4 +1,4 @@
-"""Turn Silero VAD's ONNX file into the ``.npz`` files that ``bargein.vad.silero`` reads.
+"""Turn Silero VAD's ONNX file into the ``.npz`` files that ``bargein.vad.silero_weights`` reads.
 
 Needs ``onnx`` (and only this script does)::
 
