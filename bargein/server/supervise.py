@@ -23,6 +23,9 @@ PAUSES = (0.0, 0.1, 0.5, 2.0, 5.0)
 """Seconds before a worker is started again, by how many in a row came to nothing; after as many
 as there are here the server gives up, for whoever runs it to see."""
 
+MOST_SAID = 4096
+"""Bytes of what went wrong in an attempt: what any pipe takes without a reader."""
+
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -133,9 +136,16 @@ def attempt(work: Callable[[], object]) -> str | None:
     if not child:
         _say_and_end(work, theirs)
     os.close(theirs)
-    with os.fdopen(ours, encoding="utf-8", errors="replace") as reader:
-        said = reader.read()
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    try:
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        # Not to the pipe's end, which a process that the work started may hold open.
+        os.set_blocking(ours, False)
+        try:
+            said = os.read(ours, MOST_SAID).decode(errors="replace")
+        except BlockingIOError:
+            said = ""
+    finally:
+        os.close(ours)
     return said or (f"its process ended with code {code}" if code else None)
 
 
@@ -143,8 +153,8 @@ def _say_and_end(work: Callable[[], object], where: int) -> NoReturn:
     try:
         work()
     except BargeinError as error:
-        os.write(where, str(error).encode())
+        os.write(where, str(error).encode()[:MOST_SAID])
     except BaseException as error:
-        os.write(where, f"{type(error).__name__}: {error}".encode())
+        os.write(where, f"{type(error).__name__}: {error}".encode()[:MOST_SAID])
     finally:
         os._exit(0)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from bargein.errors import OptionError
-from bargein.server.supervise import PAUSES, STEADY, Supervisor, attempt
+from bargein.server.supervise import MOST_SAID, PAUSES, STEADY, Supervisor, attempt
+from bargein.testing.sockets import BOUND
 
 
 @pytest.fixture(autouse=True)
@@ -165,7 +167,30 @@ def _raise(error: BaseException) -> None:
         (lambda: _raise(OptionError("no such judge")), "no such judge"),
         (lambda: _raise(SystemExit("enough")), "SystemExit: enough"),
         (lambda: os._exit(7), "its process ended with code 7"),
+        (lambda: _raise(OptionError("no " * 100_000)), ("no " * 100_000)[:MOST_SAID]),
     ],
 )
 def test_what_goes_wrong_in_an_attempt_is_told(work: Callable[[], None], said: str | None) -> None:
     assert attempt(work) == said
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_process_that_an_attempt_leaves_behind_holds_nothing_up() -> None:
+    gate, ours = os.pipe()
+    late, theirs = os.pipe()
+
+    def leave() -> None:
+        if not os.fork():
+            os.close(ours)
+            if not select.select([gate], [], [], BOUND)[0]:
+                os.write(theirs, b"nobody let me go while I held the attempt's pipe")
+            os._exit(0)
+
+    try:
+        assert attempt(leave) is None
+        os.set_blocking(late, False)
+        with pytest.raises(BlockingIOError):
+            os.read(late, 1)
+    finally:
+        for end in (ours, gate, late, theirs):
+            os.close(end)
