@@ -16,11 +16,12 @@ from pathlib import Path
 import attrs
 import numpy as np
 
+from training import phonemes
 from training.lexicon import Phrase
 from training.mixing import Sound
 from training.more_lexicon import BRIEF_INTERRUPTIONS, LONGER_BACKCHANNELS, combined
 from training.recordings import read_audio
-from training.sound import RATE, Audio, trim
+from training.sound import RATE, Audio, sounding_span, trim
 from training.train_lexicon import MORE_INTERRUPTIONS, TAUGHT_BACKCHANNELS
 
 VOICES = ("kal16", "awb", "rms", "slt")
@@ -44,8 +45,10 @@ class Flite:
 
     sources: Path
 
-    def say(self, text: str, voice: str, stretch: float, shift: float) -> Audio:
-        """Speech, mono float32 at 16 kHz, with silence around it."""
+    def say(
+        self, text: str, voice: str, stretch: float, shift: float
+    ) -> tuple[Audio, list[tuple[str, float]]]:
+        """Speech, mono float32 at 16 kHz, with silence around it; its sounds and when they end."""
         program = self.sources / "deb/flite/usr/bin/flite"
         (libraries,) = (self.sources / "deb/libflite1/usr/lib").glob("*-linux-gnu*")
         with tempfile.TemporaryDirectory() as folder:
@@ -56,10 +59,10 @@ class Flite:
                 "int_f0_target_mean": KAL_PITCH * shift,
             }
             settings = [part for each in features.items() for part in _setting(*each)]
-            command = [program, "-voice", voice, *settings, "-t", text, "-o", path]
+            command = [program, "-psdur", "-voice", voice, *settings, "-t", text, "-o", path]
             environment = os.environ | {"LD_LIBRARY_PATH": str(libraries)}
-            subprocess.run(command, env=environment, check=True, capture_output=True)
-            return read_audio(path)
+            ran = subprocess.run(command, env=environment, check=True, capture_output=True)
+            return read_audio(path), phonemes.of_flite(ran.stdout.decode())
 
 
 def _setting(name: str, value: float) -> tuple[str, str]:
@@ -92,8 +95,12 @@ def spoken(rng: np.random.Generator, sources: Path) -> Iterator[Sound]:
         voice = VOICES[int(rng.integers(len(VOICES)))]
         stretch = float(np.exp(rng.uniform(*np.log(STRETCH))))
         shift = float(np.exp(rng.uniform(*np.log(SHIFT))))
-        samples = trim(flite.say(phrase.text, voice, stretch, shift), _TRIM)
+        said, times = flite.say(phrase.text, voice, stretch, shift)
+        first, _ = sounding_span(said, _TRIM)
+        samples = trim(said, _TRIM)
         if len(samples) >= RATE // 12:
+            spelt = phonemes.spelt(times, first / RATE)
             yield Sound(
-                *(samples, label, phrase.family, phrase.text, f"flite-{voice}", "en", "synthetic")
+                *(samples, label, phrase.family, phrase.text, f"flite-{voice}", "en"),
+                *("synthetic", spelt),
             )

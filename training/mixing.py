@@ -48,6 +48,8 @@ class Sound:
     speaker: str
     language: str
     origin: str
+    spelt: tuple[tuple[str, float], ...] = ()
+    """Phonemes, and the second at which each ends, where a synthesiser told (``phonemes.py``)."""
 
     @property
     def speech(self) -> float:

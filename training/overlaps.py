@@ -116,19 +116,14 @@ def read(folder: Path, part: str, *, features_too: bool = True) -> Overlaps:
 
 
 def spelling(about: dict[str, Any]) -> npt.NDArray[np.int64]:
-    """What is said in an overlap, sign by sign, as if each took as long as the others.
-
-    That is wrong by a sign here and there, and good enough to learn words from.
-    """
+    """What is said in an overlap, sign by sign; each is asked for :data:`HEARD_AFTER`."""
     signs, late = about.get("phonemes", ""), about["late"]
     if not signs or abs(late) > LATE_ONSET:
         return np.full(SPELT_PER_CHUNK * ROWS, UNKNOWN, np.int64)
-    begin = BEFORE * 0.032 - late
-    lasts = late + about["lasts"]
-    times = np.arange(1, SPELT_PER_CHUNK * ROWS + 1) * 0.032 / SPELT_PER_CHUNK - HEARD_AFTER
-    which = np.floor((times - begin) / lasts * len(signs)).astype(int) + 1
-    numbers = np.array([0, *(ALPHABET.index(sign) + 1 for sign in signs), 0])
-    return np.asarray(numbers[np.clip(which, 0, len(signs) + 1)], np.int64)
+    steps = np.arange(1, SPELT_PER_CHUNK * ROWS + 1) * 0.032 / SPELT_PER_CHUNK
+    times = steps - BEFORE * 0.032 - HEARD_AFTER
+    numbers = np.array([0, *(ALPHABET.find(sign) + 1 for sign in signs), 0])
+    return np.asarray(numbers[np.searchsorted([-late, *about["ends"]], times, "left")], np.int64)
 
 
 def _group(about: dict[str, Any]) -> tuple[str, str]:

@@ -56,6 +56,12 @@ _AS_KOKORO = (
 )
 """espeak-ng writes IPA; Kokoro was trained on a slightly different alphabet."""
 
+_DURATIONS = "/encoder/Round_output_0"
+"""The model's own reckoning of how long each phoneme takes, an inner value of its graph."""
+
+_DURATION = 0.025
+"""Seconds, what it reckons in."""
+
 _ESPEAK_UTF8 = 1
 _ESPEAK_IPA = 0x02
 _ESPEAK_SYNCHRONOUS = 2
@@ -122,6 +128,7 @@ class Kokoro:
         self._vocabulary: dict[str, int] = json.loads(vocabulary.read_text("utf-8"))["vocab"]
         self._phonemizer: Phonemizer | None = None
         self._session: Any = None
+        self._timer: Any = None
         self.synthesised = 0
 
     def phonemes(self, text: str, language: str) -> str:
@@ -151,6 +158,28 @@ class Kokoro:
         samples, _ = sf.read(kept, dtype="float32")
         return np.asarray(samples, np.float32)
 
+    def times(
+        self,
+        text: str,
+        voice: str,
+        *,
+        language: str = "en",
+        speed: float = 1.0,
+        phonemes: str = "",
+    ) -> list[tuple[str, float]]:
+        """The phonemes of what :meth:`say` gives, and the second at which each ends in it."""
+        known = [
+            sign
+            for sign in phonemes or self._phonemes(text, voice, language)
+            if sign in self._vocabulary
+        ]
+        if self._timer is None:
+            self._timer = _session(_beginning(self._model))
+        counts = self._timer.run(None, self._inputs("".join(known), voice, speed))[0].ravel()
+        # A sign of silence stands before the first, and one after the last.
+        ends = np.cumsum(np.maximum(counts, 1.0))[1:-1] * _DURATION
+        return list(zip(known, ends.tolist(), strict=True))
+
     def is_kept(
         self, text: str, voice: str, *, language: str = "en", speed: float = 1.0, phonemes: str = ""
     ) -> bool:
@@ -175,23 +204,40 @@ class Kokoro:
         return table.reshape(_STYLES, _STYLE_WIDTH)
 
     def _run(self, phonemes: str, voice: str, speed: float) -> Audio:
+        if self._session is None:
+            self._session = _session(str(self._model))
+        found = self._session.run(None, self._inputs(phonemes, voice, speed))[0]
+        return np.asarray(found, np.float32).ravel()
+
+    def _inputs(self, phonemes: str, voice: str, speed: float) -> dict[str, npt.NDArray[Any]]:
         tokens = [self._vocabulary[sign] for sign in phonemes if sign in self._vocabulary]
         style = self._style(voice)[min(len(tokens), _STYLES - 1)]
-        if self._session is None:
-            import onnxruntime
-
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = 1
-            options.inter_op_num_threads = 1
-            self._session = onnxruntime.InferenceSession(
-                str(self._model), options, providers=["CPUExecutionProvider"]
-            )
-        inputs = {
+        return {
             "tokens": np.array([[0, *tokens, 0]], np.int64),
             "style": style.reshape(1, _STYLE_WIDTH),
             "speed": np.array([speed], np.float32),
         }
-        return np.asarray(self._session.run(None, inputs)[0], np.float32).ravel()
+
+
+def _session(model: str | bytes) -> Any:
+    """The model, or its bytes, on one thread."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _beginning(model: Path) -> bytes:
+    """The sixth of the model that reckons durations, as a model."""
+    import onnx
+    import onnx.utils
+
+    whole = onnx.load(model)
+    inputs = [given.name for given in whole.graph.input]
+    part = onnx.utils.Extractor(whole).extract_model(inputs, [_DURATIONS])
+    return part.SerializeToString()
 
 
 def main() -> None:

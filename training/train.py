@@ -23,7 +23,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bargein.backends.gru import BEFORE, FEATURES
-from bargein.vad.silero import ACTIVATIONS
+from training.disguise import disguised
 from training.overlaps import SPELT_PER_CHUNK, UNKNOWN, Overlaps, read
 from training.phonemes import ALPHABET
 from training.train_set import ROWS
@@ -50,10 +50,6 @@ DROPOUT = 0.25
 SPELLING = 0.5
 """Weight of the loss on what is said, sound by sound, beside that on what it means. The head that
 spells is dropped when training is over; what it leaves is a network that hears words."""
-
-BLINDED = 0.05
-"""Share of overlaps in which the network doesn't get the spectrum, and as many in which it doesn't
-get the VAD's activations: neither alone is to be trusted."""
 
 TAUGHT = 0.6
 """Of what is asked for, so much is what the teachers think, where there are any."""
@@ -84,7 +80,7 @@ class Net(nn.Module):
         """Scores (N, T), and what is heard: log-probabilities of signs, (N, 2 T, signs)."""
         x = (x - self.mean) * self.scale
         if self.training:
-            x = _blinded(x)
+            x = disguised(x)
         x = self.drop(torch.relu(self.front(self.drop(x))))
         x, _ = self.gru(x)
         x = self.drop(x)
@@ -124,16 +120,6 @@ class Net(nn.Module):
             "out": state["out.weight"][0],
             "out_bias": state["out.bias"][0],
         }
-
-
-def _blinded(x: torch.Tensor) -> torch.Tensor:
-    """Some overlaps without their spectrum, some without their activations: means instead."""
-    drawn = torch.rand(len(x), 1, 1)
-    spectrum = (drawn >= BLINDED).float()
-    activations = (drawn < 1 - BLINDED).float()
-    border, end = FEATURES - ACTIVATIONS - 4, FEATURES - 4
-    parts = (x[..., :border] * spectrum, x[..., border:end] * activations, x[..., end:])
-    return torch.cat(parts, dim=-1)
 
 
 def train(

@@ -92,6 +92,8 @@ class Mixed:
     end: float
     gated: bool
     condition: str
+    tempo: float = 1.0
+    """Seconds that a second of the sound takes."""
 
 
 def mix(
@@ -111,7 +113,8 @@ def mix(
     agent_start = 0.3
     onset = agent_start + float(rng.choice([0.3, rng.uniform(0.3, 1.6)], p=[0.15, 0.85]))
     samples = np.zeros(RATE, np.float32) if sound is None else sound.samples
-    samples = to_rate(samples, RATE, round(RATE * float(rng.uniform(*tempo))))
+    rate = round(RATE * float(rng.uniform(*tempo)))
+    samples = to_rate(samples, RATE, rate)
     if rng.random() < ROOM_SHARE:
         gain = float(rng.uniform(0.005, 0.03))
         impulse = train_sounds.room(rng, float(rng.uniform(*ROOM)), gain)
@@ -144,6 +147,7 @@ def mix(
     return Mixed(
         *(_int16(near), _int16(far), agent_start, onset, onset + seconds, gated),
         "+".join(parts) or "clean",
+        rate / RATE,
     )
 
 
@@ -255,7 +259,7 @@ def rows(
     for number, sound in enumerate(sounds(kokoro, sources, part, group)):
         if number % of != share:
             continue
-        spoken = "" if sound is None else phonemes.of_sound(kokoro, sound)
+        spelt = () if sound is None else phonemes.of_sound(kokoro, sound)
         for take in range(mixes):
             rng = np.random.default_rng([8, 2, part == "train", GROUP_SEEDS[group], number, take])
             name = sorted(agents)[int(rng.integers(len(agents)))]
@@ -273,7 +277,11 @@ def rows(
                         "label": label,
                         "kind": "echo" if sound is None else sound.kind,
                         "text": "" if sound is None else sound.text,
-                        "phonemes": spoken,
+                        "phonemes": "".join(sign for sign, _ in spelt),
+                        "ends": [
+                            round(mixed.onset + end * mixed.tempo - overlap.seconds, 3)
+                            for _, end in spelt
+                        ],
                         "voice": "" if sound is None else sound.speaker,
                         "language": "" if sound is None else sound.language,
                         "origin": "real" if sound is None else sound.origin,

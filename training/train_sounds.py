@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from training import hums, noises, recordings
+from training import hums, noises, phonemes, recordings
 from training.mixing import Sound
 from training.sound import (
     RATE,
@@ -62,13 +62,15 @@ def spoken(kokoro: Kokoro, part: Part, sources: Path) -> Iterator[Sound]:
     for utterance in utterances(part):
         if not utterance.is_kept(kokoro):
             continue
-        phrase = utterance.phrase
-        samples = trim(utterance.say(kokoro), _TRIM)
+        phrase, said = utterance.phrase, utterance.say(kokoro)
+        first, _ = sounding_span(said, _TRIM)
+        samples = trim(said, _TRIM)
         if len(samples) < RATE // 12:
             continue
+        spelt = phonemes.spelt(utterance.times(kokoro), first / RATE)
         yield Sound(
             *(samples, utterance.label, phrase.family, phrase.text, utterance.voice),
-            *(phrase.language, "synthetic"),
+            *(phrase.language, "synthetic", spelt),
         )
 
 
@@ -95,7 +97,11 @@ def joined(rng: np.random.Generator, sounds: list[Sound], count: int) -> Iterato
         )
         kind = "twice" if number % 2 else "yeah, but"
         text = f"{first.text} … {second.text}"
-        yield Sound(samples, label, kind, text, first.speaker, second.language, "synthetic")
+        spelt = (
+            *first.spelt,
+            *phonemes.spelt(second.spelt, -len(first.samples) / RATE - len(pause) / RATE),
+        )
+        yield Sound(samples, label, kind, text, first.speaker, second.language, "synthetic", spelt)
 
 
 def computed_hums(rng: np.random.Generator, count: int) -> Iterator[Sound]:

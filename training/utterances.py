@@ -56,6 +56,10 @@ class Utterance:
         """Its audio, mono float32 at 16 kHz, with the silence around it."""
         return kokoro.say(self.phrase.text, self.voice, **self._how())
 
+    def times(self, kokoro: Kokoro) -> list[tuple[str, float]]:
+        """Its phonemes, and the second at which each ends in its audio."""
+        return kokoro.times(self.phrase.text, self.voice, **self._how())
+
     def is_kept(self, kokoro: Kokoro) -> bool:
         """Whether it was synthesised already."""
         return kokoro.is_kept(self.phrase.text, self.voice, **self._how())

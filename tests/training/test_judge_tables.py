@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from training import conversation, more_lexicon, phonemes, train_set, train_sounds, utterances
+from bargein.backends.gru import BEFORE
+from training import (
+    conversation,
+    more_lexicon,
+    overlaps,
+    phonemes,
+    train_set,
+    train_sounds,
+    utterances,
+)
 from training.acted import words_of
 from training.lexicon import INTERRUPTIONS
 from training.train_lexicon import MORE_INTERRUPTIONS
@@ -71,3 +80,31 @@ def test_what_is_said_is_spelt_in_one_alphabet() -> None:
     assert set(phonemes.ALIKE.values()) <= set(map(ord, phonemes.ALPHABET))
     assert conversation.words_told('abc "Hi there!"') == "Hi there!"
     assert conversation.words_told("abc") == ""
+
+
+def test_sounds_keep_the_times_at_which_a_synthesiser_ends_them() -> None:
+    told = [("ˈ", 0.3), ("u", 0.4), ("ː", 0.5), (",", 0.7), (" ", 0.72), ("ɾ", 0.8)]
+
+    assert phonemes.spelt(told, 0.25) == (("u", 0.25), (phonemes.SILENT, 0.45), ("d", 0.55))
+
+
+def test_flite_names_sounds_of_the_alphabet() -> None:
+    said = phonemes.spelt(phonemes.of_flite("pau:0.224 w:0.265 ey:0.390 t:0.418 \n"), 0.224)
+
+    assert [sign for sign, _ in said] == [phonemes.SILENT, "w", "A", "t"]
+    assert set(phonemes._FLITE.values()) <= {*phonemes.ALPHABET, ","}
+
+
+def test_a_sound_is_asked_for_shortly_after_it_was_said() -> None:
+    about = {"phonemes": "wA-t", "ends": [0.1, 0.3, 0.4, 0.5], "late": 0.05}
+    signs = overlaps.spelling(about)
+    step = 0.032 / overlaps.SPELT_PER_CHUNK
+
+    def asked(seconds: float) -> int:
+        """The sign that is asked for so long after it sounded."""
+        at = seconds + overlaps.HEARD_AFTER + BEFORE * 0.032
+        return int(signs[round(at / step) - 1])
+
+    numbers = [phonemes.ALPHABET.index(sign) + 1 for sign in "wAt"]
+    assert [asked(at) for at in (0.05, 0.2, 0.45)] == numbers
+    assert [asked(at) for at in (-0.1, 0.35, 0.6)] == [0, 0, 0]
