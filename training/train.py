@@ -28,7 +28,7 @@ from training.overlaps import SPELT_PER_CHUNK, UNKNOWN, Overlaps, read
 from training.phonemes import ALPHABET
 from training.train_set import ROWS
 
-EPOCHS = 7
+EPOCHS = 12
 BATCH = 128
 SHIPPED = (
     *("front", "front_bias", "inputs", "inputs_bias", "hidden", "hidden_bias", "out", "out_bias"),
@@ -45,7 +45,7 @@ AGES = ((0.0, 0.4), (0.12, 0.7), (0.2, 1.3), (0.8, 1.3), (1.0, 0.7), (1.4, 0.4))
 JITTER = (-2, 6)
 """Chunks by which the start is moved in training: users' VADs find other onsets than ours."""
 
-DROPOUT = 0.25
+DROPOUT = 0.15
 
 SPELLING = 0.5
 """Weight of the loss on what is said, sound by sound, beside that on what it means. The head that
