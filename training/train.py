@@ -161,7 +161,11 @@ def train(
             )
             per = (losses * counts).sum(1) / counts.sum(1).clamp(min=1)
             loss = (per * weights).mean()
-            spelling = nn.functional.nll_loss(signs.transpose(1, 2), spelt, ignore_index=UNKNOWN)
+            spelling = nn.functional.nll_loss(
+                signs.transpose(1, 2), spelt, ignore_index=UNKNOWN, reduction="sum"
+            )
+            # Of one's own clips nobody knows what is said.
+            spelling = spelling / (spelt != UNKNOWN).sum().clamp(min=1)
             spelled += spelling.item()
             loss = loss + SPELLING * spelling
             optimiser.zero_grad()
