@@ -129,7 +129,7 @@ def test_a_local_judge() -> None:
 
     assert (report.ok, report.error, levels(report)) == (True, None, ALL_WELL)
     assert (report.transport, report.address) == ("in-process", None)
-    assert str(report).startswith("bargein-judge-3 (bargein), in-process\n")
+    assert str(report).startswith("bargein-judge-4 (bargein), in-process\n")
 
 
 def test_a_report_is_plain_json_too() -> None:

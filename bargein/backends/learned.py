@@ -62,7 +62,7 @@ class LearnedBackend:
     :class:`~bargein.errors.ModelError` where weights are missing or damaged.
     """
 
-    model: str = "bargein-judge-3"
+    model: str = "bargein-judge-4"
     provider: str = "bargein"
     needs_activations = True
     """The stream's speech track must keep the VAD's activations."""
