@@ -10,6 +10,7 @@ The floor is a NumPy mask and a send of as many bytes on a bare socket.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import select
 import statistics
@@ -18,15 +19,20 @@ import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 from bargein import AdaptiveInterruptionDetector
 from bargein.audio import AudioFormat
 from bargein.core import AgentSpeechStarted, JudgeSettings, OverlapSpeechStarted
+from bargein.core.buffer import CallerBuffer
 from bargein.core.connect_options import APIConnectOptions
 from bargein.core.inbox import Inbox
 from bargein.core.setup import CallSetup
+from bargein.drivers import websocket, websocket_connection
+from bargein.drivers.websocket import WebSocketDriver
+from bargein.drivers.websocket_connection import WebSocketConnection
 from bargein.runtime.reactors import Reactors
 from bargein.streams import websocket_driver
 from bargein.worker import Outlet, Worker
@@ -151,6 +157,45 @@ def measure(streams: Sequence[Stream], rounds: int, *, cold: bool) -> dict[str, 
     return found
 
 
+INSIDE: tuple[tuple[str, Any, str], ...] = (
+    ("the machine cuts a window", Worker, "_take"),
+    ("of that its samples copied out", CallerBuffer, "read"),
+    ("frame and mask", websocket_connection, "build_window"),
+    ("the socket takes it", WebSocketConnection, "flush"),
+    ("the machines hear that it went", WebSocketDriver, "_note_sent"),
+    ("the socket gives the answer, its frame read", WebSocketConnection, "read"),
+    ("the answer's text", websocket, "decode_server"),
+    ("the machines hear of it", WebSocketDriver, "_take_reply"),
+)
+"""What is done inside the parts, and by what."""
+
+
+def look_inside(streams: Sequence[Stream], rounds: int) -> dict[str, float]:
+    """Return what is spent on each thing inside the parts, us of thread time a window."""
+    spent = dict.fromkeys((name for name, _, _ in INSIDE), 0)
+    found: dict[str, list[float]] = {name: [] for name in spent}
+
+    def timed(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*arguments: Any, **named: Any) -> Any:
+            begin = time.thread_time_ns()
+            result = call(*arguments, **named)
+            spent[name] += time.thread_time_ns() - begin
+            return result
+
+        return wrapper
+
+    with contextlib.ExitStack() as patches:
+        for name, owner, attribute in INSIDE:
+            call = timed(name, getattr(owner, attribute))
+            patches.enter_context(mock.patch.object(owner, attribute, call))
+        for _ in range(rounds):
+            spent.update(dict.fromkeys(spent, 0))
+            measure(streams, 1, cold=False)
+            for name, nanoseconds in spent.items():
+                found[name].append(nanoseconds / len(streams) / 1e3)
+    return {name: statistics.median(each) for name, each in found.items()}
+
+
 def calls(stream: Stream) -> dict[str, int]:
     """Return how many Python functions each part calls."""
     found = dict.fromkeys(PARTS, 0)
@@ -199,6 +244,7 @@ def main() -> None:
         ):
             streams = [Stream(detector, fmt) for _ in range(count)]
             hot, cold = (measure(streams, rounds, cold=each) for each in (False, True))
+            inside = look_inside(streams, rounds)
             counted = calls(streams[0])
             floors = [floor(int(port), rounds * 8, cold=each) for each in (False, True)]
             for stream in streams:
@@ -212,6 +258,11 @@ def main() -> None:
             print(f"| {name} | {both[0]:.0f} | {both[1]:.0f} | {counted[name]} |")
         print(f"| all of it | {whole[0]:.0f} | {whole[1]:.0f} | {sum(counted.values())} |")
         print(f"| of it a bare mask and send | {floors[0]:.0f} | {floors[1]:.0f} | |\n")
+        print("| inside, in a row | us |")
+        print("| --- | --- |")
+        for name, spent in inside.items():
+            print(f"| {name} | {spent:.0f} |")
+        print()
 
 
 if __name__ == "__main__":
