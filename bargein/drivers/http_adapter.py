@@ -227,6 +227,12 @@ class Adapter(HTTPAdapter):
             self._pool = super().get_connection_with_tls_context(*args, **kwargs)
         return self._pool
 
+    def get_connection(self, url: Any, proxies: Any = None) -> Any:
+        """As above, before requests 2.32."""
+        if self._pool is None:
+            self._pool = super().get_connection(url, proxies)
+        return self._pool
+
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
         if proxies:
             return super().request_url(request, proxies)
