@@ -123,7 +123,10 @@ def test_marks_that_come_back_after_a_clear_prove_nothing(
 
 def test_marks_that_never_come_back_are_given_back(answerer: Answerer) -> None:
     start = {"event": "start", "start": {"streamId": "s", "mediaFormat": {}}}
-    with MediaStreamsServer(answerer, port=0, dialect="plivo") as server, opened(server) as client:
+    with (
+        MediaStreamsServer(answerer, port=0, dialect="plivo", handshake_timeout=WAIT) as server,
+        opened(server) as client,
+    ):
         send(client, start)
         handler = answerer.wait()
         handler.line.mark("a")
@@ -139,7 +142,10 @@ def test_marks_that_never_come_back_are_given_back(answerer: Answerer) -> None:
 
 def test_exotel_gets_a_tenth_of_a_second_at_a_time(answerer: Answerer) -> None:
     start = {"event": "start", "stream_sid": "e", "start": {"stream_sid": "e"}}
-    with MediaStreamsServer(answerer, port=0, dialect="exotel") as server, opened(server) as client:
+    with (
+        MediaStreamsServer(answerer, port=0, dialect="exotel", handshake_timeout=WAIT) as server,
+        opened(server) as client,
+    ):
         send(client, start)
         line = answerer.wait().line
         for _ in range(6):
@@ -289,11 +295,17 @@ def test_a_peer_that_doesnt_read(
 
 def test_a_broken_handler_and_a_refusal(caplog: pytest.LogCaptureFixture) -> None:
     answerer = Answerer(Broken)
-    with MediaStreamsServer(answerer, port=0) as server, opened(server) as client:
+    with (
+        MediaStreamsServer(answerer, port=0, handshake_timeout=WAIT) as server,
+        opened(server) as client,
+    ):
         send(client, START, media())
         assert answerer.wait().wait_end() == "handler"
         assert closed(client) == 1011
-    with MediaStreamsServer(refuse, port=0) as server, opened(server) as client:
+    with (
+        MediaStreamsServer(refuse, port=0, handshake_timeout=WAIT) as server,
+        opened(server) as client,
+    ):
         send(client, START)
         assert closed(client) == 1011
     assert "its handler raised" in caplog.text
@@ -309,7 +321,10 @@ def test_a_connection_that_breaks(server: MediaStreamsServer, answerer: Answerer
 
 
 def test_too_many(answerer: Answerer, caplog: pytest.LogCaptureFixture) -> None:
-    with MediaStreamsServer(answerer, port=0, max_calls=1) as server, opened(server) as client:
+    with (
+        MediaStreamsServer(answerer, port=0, max_calls=1, handshake_timeout=WAIT) as server,
+        opened(server) as client,
+    ):
         send(client, START)
         answerer.wait()
         with closing(socket.create_connection(server.address, timeout=WAIT)) as sock:
@@ -363,7 +378,7 @@ def raising(path: str, headers: object) -> bool:
 )
 def test_who_may_come_in(answerer: Answerer, check: Callable[..., bool], may: bool) -> None:
     header = {"Authorization": "Basic " + base64.b64encode(b"key:secret").decode()}
-    with MediaStreamsServer(answerer, port=0, authorize=check) as server:
+    with MediaStreamsServer(answerer, port=0, authorize=check, handshake_timeout=WAIT) as server:
         if may:
             with opened(server, additional_headers=header) as client:
                 send(client, START)
@@ -384,8 +399,10 @@ def test_over_tls(answerer: Answerer) -> None:
     trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority.configure_trust(trust)
     with (
-        MediaStreamsServer(answerer, "localhost", 0, ssl_context=context) as server,
-        connect(f"wss://localhost:{server.address[1]}/", ssl=trust) as client,
+        MediaStreamsServer(
+            answerer, "localhost", 0, ssl_context=context, handshake_timeout=WAIT
+        ) as server,
+        connect(f"wss://localhost:{server.address[1]}/", ssl=trust, open_timeout=WAIT) as client,
     ):
         send(client, START, media())
         assert get(client)["event"] == "media"
