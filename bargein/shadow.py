@@ -11,7 +11,6 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -35,6 +34,7 @@ from bargein.core import (
 from bargein.core.setup import CallSetup
 from bargein.core.taps import Tap
 from bargein.errors import BargeinError, OptionError
+from bargein.files import check_folder
 from bargein.runtime.delivery import Delivery
 
 if TYPE_CHECKING:
@@ -122,8 +122,8 @@ class Shadow:
                 f"a shadow's detector came as {detector!r}; expected an "
                 "AdaptiveInterruptionDetector"
             )
-        if log is not None and not (folder := Path(log).parent).is_dir():
-            raise OptionError(f"log came as {str(log)!r}; expected a folder that exists: {folder}")
+        if log is not None:
+            check_folder("log", log)
         self._detector = detector
         self._log = log
         self._lock = threading.Lock()

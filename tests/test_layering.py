@@ -20,7 +20,7 @@ PACKAGE = Path(bargein.__file__).parent
 # only (under TYPE_CHECKING) counts as well: what a signature names, the module depends on.
 LAYERS = (
     ("_version", "errors"),
-    ("audio", "vad"),
+    ("audio", "files", "vad"),
     ("core",),
     ("wire",),
     ("runtime",),

@@ -19,8 +19,7 @@ from bargein.core.echo import EchoGateOptions
 from bargein.core.playout import PlayoutOptions
 from bargein.core.tracker import TrackerOptions
 from bargein.errors import OptionError
-
-from .output import write_file
+from bargein.files import write_file
 
 __all__ = ["GROUPS", "read_options", "write_options"]
 

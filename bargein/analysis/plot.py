@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bargein.errors import MissingExtraError, OptionError, StateError
+from bargein.files import write_file
 
-from .output import write_file
 from .plot_row import Row
 from .plot_style import DPI, FAINT, INK, ONE_ROW, ROWS, STYLES, Sizes, clock
 from .report import Analysis

@@ -8,12 +8,12 @@ import time
 from typing import Any
 
 from bargein.analysis import Analysis, AnalysisOptions, Call, analyze, open_call
-from bargein.analysis.output import check_folder
 from bargein.core import InterruptionOptions
 from bargein.core.echo import EchoGateOptions
 from bargein.core.playout import PlayoutOptions
 from bargein.core.tracker import TrackerOptions
 from bargein.errors import OptionError
+from bargein.files import check_folder
 
 from .exits import ExitCode
 from .judge import backend_of

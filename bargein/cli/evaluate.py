@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bargein.analysis import AnalysisOptions
-from bargein.analysis.output import check_folder
 from bargein.core import InterruptionOptions
 from bargein.core.echo import EchoGateOptions
 from bargein.core.playout import PlayoutOptions
@@ -25,6 +24,7 @@ from bargein.evaluation import (
 )
 from bargein.evaluation.evaluator import SWEEP, Progress
 from bargein.evaluation.results import Results
+from bargein.files import check_folder
 
 from .evaluation_table import render
 from .exits import ExitCode

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 
 from bargein.analysis.options_file import write_options
-from bargein.analysis.output import check_folder
 from bargein.analysis.words import counted
 from bargein.errors import OptionError
 from bargein.evaluation.figures import Point
 from bargein.evaluation.tuning import Costs, CostsFound, Finding, Goal, Tuning, tune
+from bargein.files import check_folder
 
 from .evaluate import (
     add_data_arguments,

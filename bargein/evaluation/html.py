@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from bargein._version import __version__
 from bargein.analysis.call import Side
-from bargein.analysis.output import write_file
 from bargein.analysis.words import counted
 from bargein.audio.files import open_recording
 from bargein.errors import AudioFileError
+from bargein.files import write_file
 
 from .charts import Timeline, decider, delay_chart, timeline_svg, trade_off_chart
 from .dataset import Track

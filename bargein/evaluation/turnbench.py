@@ -24,9 +24,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bargein._version import __version__
-from bargein.analysis.output import write_file
 from bargein.audio.files import open_recording
 from bargein.errors import DatasetError, OptionError
+from bargein.files import write_file
 
 from .dataset import Dataset, LabelledCall, Track
 from .evaluator import Candidate

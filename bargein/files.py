@@ -11,15 +11,15 @@ from bargein.errors import OptionError
 __all__ = ["check_folder", "write_file"]
 
 
-def check_folder(flag: str, path: str | os.PathLike[str]) -> None:
+def check_folder(name: str, path: str | os.PathLike[str]) -> None:
     """Find out before the work begins whether a file can lie there.
 
-    Raises :class:`~bargein.errors.OptionError` naming the ``flag`` where its folder isn't there.
+    Raises :class:`~bargein.errors.OptionError` naming the option where its folder isn't there.
     """
     folder = Path(path).parent
     if not folder.is_dir():
         came = os.fspath(path)
-        raise OptionError(f"{flag} came as {came!r}; expected a folder that exists: {folder}")
+        raise OptionError(f"{name} came as {came!r}; expected a folder that exists: {folder}")
 
 
 def write_file(path: str | os.PathLike[str], data: bytes) -> None:

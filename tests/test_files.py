@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bargein.analysis.output import write_file
+from bargein.files import write_file
 
 
 class _Full(io.BytesIO):
