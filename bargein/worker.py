@@ -100,7 +100,6 @@ class Worker(Host):
         self._inbox = inbox
         self._outlet = outlet
         self._drivers = {driver.judge: driver for driver in drivers(self)}
-        self._all_drivers = tuple(self._drivers.values())
         self._reactors = reactors
         self.handle: Handle | None = None
         self._state = self._machine.state
@@ -221,7 +220,7 @@ class Worker(Host):
     def step(self, ready: Collection[Pollable] | None = None) -> None:
         """Do all that can be done now: what came, what was pushed, what is due. Never blocks."""
         now = time.monotonic()
-        drivers = self._all_drivers
+        drivers = self._drivers.values()
         if not self._begun:
             self._begun = True
             for driver in drivers:
@@ -261,7 +260,7 @@ class Worker(Host):
             self._note_end()
 
     def _note_end(self) -> None:
-        self.over = not self._results and all(driver.done for driver in self._all_drivers)
+        self.over = not self._results and all(driver.done for driver in self._drivers.values())
 
     def _deliver(self) -> None:
         results, self._results = self._results, []
@@ -301,7 +300,7 @@ class Worker(Host):
     def _earliest(self) -> float | None:
         """Return when something is due (monotonic seconds)."""
         earliest = self._machine.next_deadline()
-        for driver in self._all_drivers:
+        for driver in self._drivers.values():
             due = driver.deadline()
             if due is not None and (earliest is None or due < earliest):
                 earliest = due

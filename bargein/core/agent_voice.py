@@ -40,13 +40,15 @@ class AgentVoice:
         self._converter: Converter | None = None
         self._offset = 0
         """From the converter's output numbers to the caller's grid."""
-        self.tells = False
+
+    @property
+    def tells(self) -> bool:
         """Whether when the agent is audible is found out here, and the agent was heard at all."""
+        return self._playout is not None and self._converter is not None
 
     def defer(self) -> None:
         """The user says when the agent is audible, and knows better: find it out no more."""
         self._playout = None
-        self.tells = False
 
     def hear(self, item: AgentAudio, position: int) -> list[Fallen]:
         """Take the agent's audio, played from the caller's grid position on."""
@@ -58,7 +60,6 @@ class AgentVoice:
         ):
             self._converter = converter = Converter(item.format.sample_rate)
             self._offset = position
-            self.tells = self._playout is not None
         start = self._offset + converter.stable
         samples = converter.push(decode(item.data, item.format))
         if self._push is not None:

@@ -18,12 +18,6 @@ class Cadence:
 
     start: int
     step: Fraction
-    _parts: tuple[int, int] = attrs.field(init=False, eq=False, repr=False)
-    """The step's numerator and denominator: whole numbers, for Fraction is slow."""
-
-    @_parts.default
-    def _(self) -> tuple[int, int]:
-        return self.step.as_integer_ratio()
 
     def after(self, position: int) -> int:
         """Return the first cut past ``position``.
@@ -31,7 +25,7 @@ class Cadence:
         Its k is the ceiling of ``(position - start + 1/2) / step``, so no count need be kept, and
         a step below one sample can't cut at one position twice.
         """
-        num, den = self._parts
+        num, den = self.step.as_integer_ratio()  # in whole numbers, for Fraction is slow
         k = -((2 * (position - self.start) + 1) * -den // (2 * num))
         return self.start + (2 * k * num + den) // (2 * den)
 

@@ -73,7 +73,6 @@ class Dispatcher:
         """Whether somebody judges where the primary judge doesn't."""
         self._out = out
         self._slots = {judge: Slots(known.max_in_flight) for judge, known in judges.items()}
-        self._all_slots = tuple(self._slots.values())
         self._waiting: PendingWindow | None = None
         self._newest_sent = 0
         self._counter: Counter[str] = Counter()
@@ -99,7 +98,7 @@ class Dispatcher:
 
     def windows(self) -> list[PendingWindow]:
         """Return all windows that hold a place, each judge's oldest first."""
-        return [window for slots in self._all_slots for window in slots]
+        return [window for slots in self._slots.values() for window in slots]
 
     def default_threshold(self, judge: Judge) -> float | None:
         """Return what a judge decides by where no threshold was given."""
@@ -190,7 +189,7 @@ class Dispatcher:
 
     def sent(self, window_id: int, *, at: float, deadline: float) -> PendingWindow | None:
         """Note that a window was handed over; ``None`` if it holds no place or was before."""
-        for slots in self._all_slots:
+        for slots in self._slots.values():
             window = slots.windows.get(window_id)
             if window is not None and window.sent is None:
                 window.sent, window.deadline = at, deadline
@@ -200,7 +199,7 @@ class Dispatcher:
     def deadline(self) -> float | None:
         """Return the earliest deadline, monotonic seconds."""
         earliest = None  # a loop: this is asked for after everything that happens
-        for slots in self._all_slots:
+        for slots in self._slots.values():
             for window in slots.windows.values():
                 due = window.deadline
                 if due is not None and (earliest is None or due < earliest):
@@ -211,8 +210,8 @@ class Dispatcher:
 
     def take(self, window_id: int) -> PendingWindow | None:
         """Give an answered window's place back; its audio is the caller's to release."""
-        for slots in self._all_slots:
-            window = slots.windows.pop(window_id, None)
+        for slots in self._slots.values():
+            window = slots.pop(window_id)
             if window is not None:
                 return window
         return None
