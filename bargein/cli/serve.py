@@ -12,6 +12,7 @@ import attrs
 
 from bargein.errors import MissingExtraError, OptionError
 from bargein.server.config import SECRET_BYTES, ServerConfig, read_keys
+from bargein.wire.addresses import bracketed
 
 from .judge import backend_of
 
@@ -82,8 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
     scheme = "https" if arguments.certificate else "http"
 
     def ready(port: int) -> None:
-        shown = f"[{host}]" if ":" in host else host
-        print(f"bargein serves {arguments.backend} on {scheme}://{shown}:{port}", flush=True)
+        address = f"{scheme}://{bracketed(host)}:{port}"
+        print(f"bargein serves {arguments.backend} on {address}", flush=True)
 
     return serve(
         lambda: backend_of(arguments.backend),

@@ -22,6 +22,7 @@ import requests
 import urllib3
 
 from bargein.errors import ProtocolError
+from bargein.wire.addresses import bracketed
 
 __all__ = [
     "MAX_REPLY",
@@ -47,8 +48,7 @@ _BARE_END = re.compile(rb"\n\r?\n")  # there are servers that end lines by \n al
 def host_of(url: str) -> str:
     """The ``Host`` header for a URL, as ``http.client`` writes it: no default port, no user."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    host = f"[{host}]" if ":" in host else host
+    host = bracketed(parts.hostname or "")
     default = {"http": 80, "https": 443}[parts.scheme]
     return host if parts.port in (None, default) else f"{host}:{parts.port}"
 

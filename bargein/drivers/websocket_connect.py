@@ -32,6 +32,7 @@ from bargein.errors import (
     OptionError,
     ProtocolError,
 )
+from bargein.wire.addresses import bracketed
 from bargein.wire.status import MAX_BODY_CHARACTERS, retry_after_seconds, status_error
 
 __all__ = ["ConnectAttempt", "connect"]
@@ -136,8 +137,7 @@ class ConnectAttempt:
                 raise OSError("cancelled")  # _stage says it better
 
     def _tunnel(self, proxy: Proxy, deadline: float) -> None:
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        target = f"{host}:{self._port}"
+        target = f"{bracketed(self._host)}:{self._port}"
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
         if proxy.authorization:
             lines.append(f"Proxy-Authorization: {proxy.authorization}")

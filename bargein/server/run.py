@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from bargein.errors import OptionError
+from bargein.wire.addresses import bracketed
 
 from .config import MULTIPROCESS_DIR, ServerConfig
 from .supervise import Supervisor, attempt
@@ -222,7 +223,7 @@ def _listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
             raise
         return bound
     except OSError as error:
-        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        where = f"{bracketed(host)}:{port}"
         raise OptionError(f"can't listen on {where}: {error.strerror or error}") from error
 
 

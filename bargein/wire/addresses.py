@@ -23,6 +23,7 @@ __all__ = [
     "Credentials",
     "Endpoint",
     "Transport",
+    "bracketed",
     "resolve_endpoint",
 ]
 
@@ -222,3 +223,8 @@ def _credentials(
             f'machine with backend="local"'
         )
     return Credentials(key, secret)
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands before a port: IPv6 in brackets (RFC 3986, 3.2.2)."""
+    return f"[{host}]" if ":" in host else host
