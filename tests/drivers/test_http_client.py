@@ -46,13 +46,6 @@ SAMPLES = np.arange(1600, dtype=np.int16)
 WELL = '{"created_at":1,"is_bargein":true,"probabilities":[0.9,0.9,0.9,0.9]}'
 
 
-@pytest.fixture(autouse=True)
-def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for key in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(key, raising=False)
-        monkeypatch.delenv(key.upper(), raising=False)
-
-
 def judge(
     client: HttpClient, request: HttpRequest | None = None, *, threshold: float | None = None
 ) -> InterruptionResponse:

@@ -25,13 +25,6 @@ WINDOW = np.arange(48_000, dtype=np.int16)
 WELL = '{"created_at":1,"is_bargein":true,"probabilities":[0.9,0.9]}'
 
 
-@pytest.fixture(autouse=True)
-def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for key in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(key, raising=False)
-        monkeypatch.delenv(key.upper(), raising=False)
-
-
 def well(peer: Peer) -> None:
     while True:
         peer.read_request()

@@ -36,20 +36,9 @@ from bargein.testing.sockets import (
     raw_listener,
 )
 
-PROXY_VARIABLES = [
-    name
-    for key in ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
-    for name in (key, key.upper())
-]
 # Here and not in the tests: a traceback shows their lines.
 TOKEN = {"Authorization": "Bearer hunter2"}
 PASSWORD_HOST = "me:hunter2@127.0.0.1"
-
-
-@pytest.fixture(autouse=True)
-def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in PROXY_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

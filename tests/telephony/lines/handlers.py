@@ -136,3 +136,20 @@ def warnings() -> Iterator[Warnings]:
 
 def refuse(line: Line) -> Handler:
     raise RuntimeError("no more calls today")
+
+
+class Starved:
+    """A listening socket that has no descriptor for the next connection."""
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+        self.failed = threading.Event()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def accept(self) -> Any:
+        if not self.failed.is_set():
+            self.failed.set()
+            raise OSError(24, "Too many open files")
+        return self._sock.accept()

@@ -9,7 +9,6 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
-from typing import Any
 
 import pytest
 
@@ -20,7 +19,7 @@ from bargein.telephony.codecs import audiosocket as codec
 from bargein.telephony.lines import audiosocket as lines
 from bargein.telephony.lines import base
 
-from .handlers import WAIT, Answerer, Broken, Echo, refuse
+from .handlers import WAIT, Answerer, Broken, Echo, Starved, refuse
 
 FRAME = bytes(range(160)) * 2
 
@@ -285,23 +284,6 @@ def test_writing_to_a_peer_that_is_gone() -> None:
         for _ in range(50):
             handler.line.write(FRAME)
         assert handler.wait_end() == "hangup"
-
-
-class Starved:
-    """A listening socket that has no descriptor for the next connection."""
-
-    def __init__(self, sock: Any) -> None:
-        self._sock = sock
-        self.failed = threading.Event()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sock, name)
-
-    def accept(self) -> Any:
-        if not self.failed.is_set():
-            self.failed.set()
-            raise OSError(24, "Too many open files")
-        return self._sock.accept()
 
 
 def test_a_server_out_of_descriptors_goes_on(

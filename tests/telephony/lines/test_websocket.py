@@ -21,8 +21,7 @@ from bargein.telephony import AsteriskWebSocketServer, MediaStreamsServer
 from bargein.telephony.codecs import authorize
 from bargein.telephony.lines import base
 
-from .handlers import WAIT, Answerer, Broken, Echo, refuse, warnings
-from .test_audiosocket import Starved
+from .handlers import WAIT, Answerer, Broken, Echo, Starved, refuse, warnings
 
 SOUND = bytes(range(160))
 START = {
