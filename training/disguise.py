@@ -32,6 +32,8 @@ CHUNKS_HIDDEN, CHUNKS_HIDDEN_SHARE = 4, 0.4
 """At most so many chunks in a row are hidden, twice, each in such a share of overlaps."""
 
 _LATEST_HIDDEN = 44
+"""Of an overlap's chunks, the first that such a run doesn't begin in: 1.4 s, past which little
+counts in the loss."""
 _SPECTRUM = FRAMES * BANDS
 _HEARD = _SPECTRUM + ACTIVATIONS
 

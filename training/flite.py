@@ -21,7 +21,7 @@ from training.lexicon import Phrase
 from training.mixing import Sound
 from training.more_lexicon import BRIEF_INTERRUPTIONS, LONGER_BACKCHANNELS, combined
 from training.recordings import read_audio
-from training.sound import RATE, Audio, sounding_span, trim
+from training.sound import RATE, Audio, trim_from
 from training.train_lexicon import MORE_INTERRUPTIONS, TAUGHT_BACKCHANNELS
 
 VOICES = ("kal16", "awb", "rms", "slt")
@@ -96,10 +96,9 @@ def spoken(rng: np.random.Generator, sources: Path) -> Iterator[Sound]:
         stretch = float(np.exp(rng.uniform(*np.log(STRETCH))))
         shift = float(np.exp(rng.uniform(*np.log(SHIFT))))
         said, times = flite.say(phrase.text, voice, stretch, shift)
-        first, _ = sounding_span(said, _TRIM)
-        samples = trim(said, _TRIM)
+        samples, first = trim_from(said, _TRIM)
         if len(samples) >= RATE // 12:
-            spelt = phonemes.spelt(times, first / RATE)
+            spelt = phonemes.spelt(times, first)
             yield Sound(
                 *(samples, label, phrase.family, phrase.text, f"flite-{voice}", "en"),
                 *("synthetic", spelt),

@@ -67,8 +67,13 @@ def sounding_span(samples: Audio, below_peak: float = 35.0) -> tuple[int, int]:
 
 def trim(samples: Audio, below_peak: float = 35.0) -> Audio:
     """Without leading and trailing silence: sample 0 is the acoustic onset (to 10 ms)."""
+    return trim_from(samples, below_peak)[0]
+
+
+def trim_from(samples: Audio, below_peak: float = 35.0) -> tuple[Audio, float]:
+    """As :func:`trim`; and the second of ``samples`` that became the first."""
     start, stop = sounding_span(samples, below_peak)
-    return fade(samples[start:stop])
+    return fade(samples[start:stop]), start / RATE
 
 
 def fade(samples: Audio, seconds: float = 0.004) -> Audio:

@@ -26,6 +26,7 @@ from training.sound import (
     sounding_span,
     to_rate,
     trim,
+    trim_from,
 )
 from training.synthesise import Kokoro
 from training.utterances import Part, utterances
@@ -62,12 +63,11 @@ def spoken(kokoro: Kokoro, part: Part, sources: Path) -> Iterator[Sound]:
     for utterance in utterances(part):
         if not utterance.is_kept(kokoro):
             continue
-        phrase, said = utterance.phrase, utterance.say(kokoro)
-        first, _ = sounding_span(said, _TRIM)
-        samples = trim(said, _TRIM)
+        phrase = utterance.phrase
+        samples, first = trim_from(utterance.say(kokoro), _TRIM)
         if len(samples) < RATE // 12:
             continue
-        spelt = phonemes.spelt(utterance.times(kokoro), first / RATE)
+        spelt = phonemes.spelt(utterance.times(kokoro), first)
         yield Sound(
             *(samples, utterance.label, phrase.family, phrase.text, utterance.voice),
             *(phrase.language, "synthetic", spelt),
